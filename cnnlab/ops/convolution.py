@@ -1,0 +1,133 @@
+"""Convolution, and how each lowering computes it.
+
+`lowering` says by which program; results agree to rounding:
+
+- "lax": `lax.conv_general_dilated`, which is cuDNN on a GPU, the matrix unit on a TPU,
+  and the compiler's own kernels on a CPU.
+- "im2col": every window is laid out as a row and the kernel applied by one matrix
+  product. It is slower than "lax" on a CPU, except inside `lax.scan`, `lax.map` and
+  `while_loop`, where the CPU runs a stock convolution on one core many times slower.
+- "auto": the best known for the platform that is lowered for. BUILD_NOTES.md has the
+  measurements; by them it is "lax" on all of them today.
+"""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Float
+
+from cnnlab.ops import windows
+from cnnlab.ops.named import named
+
+LOWERINGS = ("auto", "lax", "im2col")
+
+
+def conv(
+    x: Float[Array, "*batch_and_space channels_in"],
+    kernel: Float[Array, "*window channels_in_per_group channels_out"],
+    strides: windows.Sizes = 1,
+    padding: windows.Padding = "SAME",
+    *,
+    dilation: windows.Sizes = 1,
+    groups: int = 1,
+    boundary: str = "zero",
+    lowering: str = "auto",
+) -> Float[Array, "*batch_and_space_out channels_out"]:
+    """The cross-correlation of `x` with `kernel`, over one to three spatial axes.
+
+    out[..., i, o] = sum over taps t and channels c of
+    x[..., strides * i + dilation * t - low, c] * kernel[t, c, o], for each group of
+    channels alone. Products of half precision are summed in float32.
+
+    Args:
+        kernel: WIO, HWIO or DHWIO; its rank says how many axes are spatial.
+        padding: how much is padded: "VALID", "SAME", "FULL", an int, or pairs.
+        dilation: the distance between the kernel's taps.
+        groups: how many groups of channels are convolved apart.
+        boundary: what the padding holds: "zero", "circular", "reflect" or "edge".
+        lowering: one of `LOWERINGS`.
+
+    Raises:
+        ValueError: shapes or options that do not fit.
+    """
+    rank = kernel.ndim - 2
+    if not 1 <= rank <= 3:
+        raise ValueError(
+            f"kernel of shape {kernel.shape} must have 1 to 3 spatial axes and two of "
+            "channels"
+        )
+    if x.ndim < rank + 1:
+        raise ValueError(
+            f"a kernel of shape {kernel.shape} needs a map [*batch, {rank} spatial "
+            f"axes, channels], got shape {x.shape}"
+        )
+    if (
+        groups < 1
+        or kernel.shape[-1] % groups
+        or x.shape[-1] != (groups * kernel.shape[-2])
+    ):
+        raise ValueError(
+            f"kernel of shape {kernel.shape} in {groups} groups does not fit a map of "
+            f"{x.shape[-1]} channels"
+        )
+    if lowering not in LOWERINGS:
+        raise ValueError(
+            f"unknown lowering {lowering!r}; choose from {', '.join(LOWERINGS)}"
+        )
+    window = windows.geometry(
+        x.shape[x.ndim - rank - 1 : -1],
+        kernel.shape[:-2],
+        strides,
+        padding,
+        boundary,
+        dilation=dilation,
+        argument="kernel",
+    )
+    body = named(
+        f"conv({window}, groups={groups})",
+        _conv,
+        window=window,
+        groups=groups,
+        lowering=lowering,
+    )
+    return body(x, kernel)
+
+
+def _conv(x, kernel, *, window, groups, lowering):
+    batch = x.shape[: x.ndim - len(window.strides) - 1]
+    x = x.reshape(-1, *x.shape[len(batch) :])
+    if window.boundary == "zero":
+        padding = window.padding
+    else:
+        x = windows.pad(x, window.padding, window.boundary, 0)
+        padding = ((0, 0),) * len(window.strides)
+    apply = _im2col if lowering == "im2col" else _lax
+    out = apply(x, kernel, window.strides, padding, window.dilation, groups)
+    return out.reshape(*batch, *out.shape[1:])
+
+
+def _lax(x, kernel, strides, padding, dilation, groups):
+    spatial = "DHW"[-len(strides) :]
+    layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        rhs_dilation=dilation,
+        dimension_numbers=layout,
+        feature_group_count=groups,
+    )
+
+
+def _im2col(x, kernel, strides, padding, dilation, groups):
+    x = windows.pad(x, padding, "zero", 0)
+    window = windows.geometry(
+        x.shape[1:-1], kernel.shape[:-2], strides, "VALID", dilation=dilation
+    )
+    taps = windows.taps(x, window, 0).values
+    # [..., taps, groups, channels] by [taps, channels, groups, features].
+    rows = jnp.stack(taps, -2).reshape(*taps[0].shape[:-1], len(taps), groups, -1)
+    columns = kernel.reshape(len(taps), kernel.shape[-2], groups, -1)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    out = jnp.einsum("...tgc,tcgo->...go", rows, columns, preferred_element_type=wide)
+    return out.reshape(*out.shape[:-2], -1).astype(x.dtype)
