@@ -1,0 +1,219 @@
+"""Flags, help, the canonical hash and the whole `main` of an experiment, from one
+typed frozen dataclass.
+
+Field types are int, float, str, bool, `tuple[str, ...]`, `tuple[float, ...]`, and each
+of these but bool `| None`, which is typed as "none".
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import shlex
+import sys
+import textwrap
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import flags as absl_flags
+
+from cnnlab.errors import UserError
+from experiments import flag_values
+from experiments.interrupts import prompt_interrupt
+
+Config = TypeVar("Config")
+
+_HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
+
+
+def field(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    identity: bool = True,
+) -> Any:
+    """A dataclass field that becomes a flag.
+
+    `help` names the unit. `choices` are the strings allowed, for a list those allowed
+    as items. `identity=False` marks what cannot change a result; it stays out of the
+    configuration's hash.
+    """
+    metadata = {"help": help, "choices": choices, "identity": identity}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def as_json(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
+    """The fields of `config` as JSON values, in the order of declaration.
+
+    Equal flags give equal values, however a Python caller wrote them: 1 for 1.0 in a
+    float, a list for a tuple.
+    """
+    annotations = typing.get_type_hints(type(config))
+    return {
+        item.name: flag_values.as_json(
+            getattr(config, item.name), annotations[item.name]
+        )
+        for item in dataclasses.fields(config)
+        if item.metadata["identity"] or not identity_only
+    }
+
+
+def configuration_hash(config: Any) -> str:
+    """SHA-256, in hexadecimal, of the experiment's name and its identity fields."""
+    content = {"experiment": config.experiment, **as_json(config, identity_only=True)}
+    canonical = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def command_line(config: Any) -> str:
+    """The shell command that makes `config`, with only what differs from defaults."""
+    words = ["python", "-m", f"experiments.{config.experiment}"]
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if value == item.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{item.name}" if value else f"--no{item.name}")
+        else:
+            words.append(f"--{item.name}={flag_values.write(value)}")
+    return shlex.join(words)
+
+
+def parse(config_class: type[Config], argv: Sequence[str], *, usage: str) -> Config:
+    """The configuration that `argv`, without the program's name, asks for.
+
+    `--help` prints `usage` and every flag, and raises `SystemExit(0)`.
+
+    Raises:
+      UserError: a flag is unknown, or its value cannot be used.
+      UnexpectedArgument: a word is no flag.
+    """
+    if any(word in _HELP for word in argv):
+        print(help_text(config_class, usage))
+        raise SystemExit(0)
+    values = _define(config_class)
+    try:
+        leftover = values(["experiment", *argv])[1:]
+    except absl_flags.UnrecognizedFlagError as error:
+        raise _unknown(error.flagname, list(values)) from None
+    except (absl_flags.Error, ValueError) as error:
+        # absl rewords what a parser raises, and keeps the original as the context.
+        if isinstance(error.__context__, UserError):
+            raise error.__context__ from None
+        raise _misused(str(error)) from None
+    if leftover:
+        raise UnexpectedArgument(
+            f"unexpected argument '{leftover[0]}'; every option is a flag, --name=value"
+        )
+    config = config_class(
+        **{name: values[name].value for name in values if values[name].present}
+    )
+    if hasattr(config, "validate"):
+        config.validate()
+    return config
+
+
+def main(
+    config_class: type[Config], run: Callable[[Config], Any], *, usage: str
+) -> None:
+    """Parse `sys.argv`, call `run`, and end as a command-line tool should.
+
+    A `UserError`, wherever it was raised, is one line on stderr and exit code 2; Ctrl-C
+    is one line and exit code 130; anything else is a bug and keeps its traceback.
+    """
+    try:
+        config = parse(config_class, sys.argv[1:], usage=usage)
+        overwrite = getattr(config, "overwrite", False)
+        same = "the same command" + (" without --overwrite" if overwrite else "")
+        with prompt_interrupt(line=f"interrupted; {same} goes on from what is stored"):
+            run(config)
+    except UserError as error:
+        _refuse(f"--{error}")
+    except UnexpectedArgument as error:
+        _refuse(str(error))
+
+
+class UnexpectedArgument(ValueError):
+    """A word on the command line that belongs to no flag."""
+
+
+def help_text(config_class: type, usage: str) -> str:
+    """`usage`, then each flag with its type, meaning, choices and default."""
+    annotations = typing.get_type_hints(config_class)
+    blocks = [textwrap.dedent(usage).strip(), "Flags:"]
+    for item in dataclasses.fields(config_class):
+        annotation = annotations[item.name]
+        if annotation is bool:
+            head = f"--[no]{item.name}"
+        else:
+            head = f"--{item.name}={flag_values.noun(annotation)}"
+        text = item.metadata["help"].rstrip(".") + "."
+        if item.metadata["choices"]:
+            text += f" One of {', '.join(item.metadata['choices'])}."
+        text += f" Default: {flag_values.write(item.default)}."
+        paragraph = textwrap.fill(
+            text,
+            width=79,
+            initial_indent=" " * 6,
+            subsequent_indent=" " * 6,
+            break_on_hyphens=False,
+        )
+        blocks.append(f"  {head}\n{paragraph}")
+    return "\n\n".join(blocks)
+
+
+def _define(config_class: type) -> absl_flags.FlagValues:
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt()
+    annotations = typing.get_type_hints(config_class)
+    for item in dataclasses.fields(config_class):
+        flag = absl_flags.Flag(
+            _Parser(item.name, annotations[item.name], item.metadata["choices"]),
+            None,
+            item.name,
+            # The dataclass holds the default: only what was typed is taken from here.
+            default=None,
+            help_string=item.metadata["help"],
+            boolean=annotations[item.name] is bool,
+        )
+        absl_flags.DEFINE_flag(flag, values)
+    return values
+
+
+class _Parser(absl_flags.ArgumentParser):
+    def __init__(self, name: str, annotation: Any, choices: tuple[str, ...] | None):
+        self._name = name
+        self._annotation = annotation
+        self._choices = choices
+
+    def parse(self, text: str) -> Any:
+        try:
+            return flag_values.read(text, self._annotation, self._choices)
+        except ValueError as error:
+            raise UserError(self._name, str(error)) from None
+
+
+def _unknown(name: str, known: Sequence[str]) -> UserError:
+    advice = "--help lists them"
+    for similar in difflib.get_close_matches(name, known, n=1):
+        advice = f"did you mean --{similar}?"
+    return UserError(name, f"unknown flag; {advice}")
+
+
+def _misused(absl_message: str) -> UserError:
+    """absl's remaining complaints, which name the flag as a word with dashes."""
+    words = absl_message.split()
+    name = next((word for word in words if word.startswith("-")), "flagfile")
+    name = name.lstrip("-").split("=")[0]
+    if absl_message.startswith("Missing value"):
+        return UserError(name, "needs a value")
+    return UserError(name, absl_message)
+
+
+def _refuse(line: str) -> typing.NoReturn:
+    print(" ".join(line.splitlines()), file=sys.stderr)
+    raise SystemExit(2)
