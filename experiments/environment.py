@@ -1,0 +1,43 @@
+"""What a run was made with."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "cnnlab")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices, threads and date, for `config.json` and `results.json`.
+
+    `date` is in UTC; `cpu_threads` counts those this process may use; a package that is
+    not installed has the version None.
+    """
+    import jax
+
+    devices = jax.devices()
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in _PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "platform": devices[0].platform,
+        "device_kind": devices[0].device_kind,
+        "device_count": len(devices),
+        "cpu_threads": _cpu_threads(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_threads() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
