@@ -1,0 +1,211 @@
+"""report.html: the question, its answer, the evidence, and how to make it again."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from cnnlab.reporting import figures, page, tables, wording
+
+# Of more, those without the best arm are folded away.
+_SHOWN_PAIRS = 12
+
+
+def write(directory: Path, results: Mapping, metrics: Sequence[Mapping]) -> Path:
+    """The path of the report, written into the directory with its figures.
+
+    Args:
+        directory: exists; receives report.html and figures/*.svg and *.png, each
+            replaced as a whole.
+        results: the content of results.json.
+        metrics: the rows of metrics.jsonl.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    directory = Path(directory)
+    (directory / "figures").mkdir(exist_ok=True)
+    drawings = {}
+    for name, figure in drawn(results, metrics).items():
+        drawings[name] = figures.svg(figure)
+        base = directory / "figures" / name
+        _replace(base.with_suffix(".svg"), drawings[name].encode())
+        _replace(base.with_suffix(".png"), figures.png(figure))
+    path = directory / "report.html"
+    _replace(path, page_of(results, metrics, drawings).encode())
+    return path
+
+
+def drawn(results: Mapping, metrics: Sequence[Mapping]) -> dict[str, Figure]:
+    """The figures that these results allow, by file name, in the report's order."""
+    candidates = {
+        "accuracy": figures.accuracy(results),
+        "learning_curves": figures.learning_curves(results, metrics),
+        "shift_curves": figures.shift_curves(results),
+        "rate_curves": figures.rate_curves(results),
+    }
+    return {name: each for name, each in candidates.items() if each is not None}
+
+
+def figure_paths(results: Mapping, metrics: Sequence[Mapping]) -> list[str]:
+    """The figure files that `write` leaves, relative to its directory."""
+    return [
+        f"figures/{name}.{kind}"
+        for name in drawn(results, metrics)
+        for kind in ("svg", "png")
+    ]
+
+
+def page_of(
+    results: Mapping, metrics: Sequence[Mapping], drawings: Mapping[str, str]
+) -> str:
+    """The report as HTML, given the SVG documents of its figures by name."""
+    parts = [
+        page.element("h1", results["question"]),
+        _unfinished(results),
+        page.element("p", wording.answer(results), "answer"),
+        page.element("p", _context(results), "context"),
+        page.table(*tables.summary_rows(results), tables.interval_note(results)),
+        '<div class="figures">',
+        *(
+            page.figure(drawings[name], number, _caption(name, results, metrics))
+            for number, name in enumerate(drawings, start=1)
+        ),
+        "</div>",
+        _differences(results),
+        _choice(results),
+        page.element("h2", "Make it again"),
+        page.command(results["command"]),
+        page.element("p", f"The run took {_duration(results['seconds'])}.", "context"),
+        page.element("h2", "Configuration"),
+        page.facts(_texts(results.get("config", {}), results["config_hash"])),
+        page.element("h2", "Environment"),
+        page.facts(_texts(results["environment"])),
+    ]
+    return page.document(results["question"], parts)
+
+
+def _unfinished(results: Mapping) -> str:
+    if results["status"] == "complete":
+        return ""
+    return page.element("p", f"This run is not complete: {results['status']}.")
+
+
+def _context(results: Mapping) -> str:
+    words = []
+    dataset = results.get("dataset")
+    if dataset:
+        sizes = [
+            f"{wording.count(dataset[split])} {purpose}"
+            for split, purpose in (
+                ("train", "to train on"),
+                ("validation", "to choose on"),
+                ("test", "to test on"),
+            )
+            if dataset.get(split)
+        ]
+        summary = dataset["summary"].rstrip(".")
+        words.append(f"{dataset['name']}: {summary}; {wording.listed(sizes)}.")
+    models = sorted({arm["model"] for arm in results["arms"]})
+    numbers = sorted({arm["test_accuracy"]["n"] for arm in results["arms"]})
+    seeds = " or ".join(wording.seeds(number) for number in numbers)
+    words.append(f"{wording.listed(models)}, {seeds} an arm.")
+    return " ".join(words)
+
+
+def _differences(results: Mapping) -> str:
+    if not results["comparisons"]:
+        return ""
+    caption = (
+        "Differences of test accuracy between two arms trained with the same seeds, "
+        "with the 95 % interval of a paired t-test. A difference is resolved where p, "
+        "adjusted by Holm for all pairs, is below 0.05. Seeds needed: at which a true "
+        "difference of the observed size would be resolved four times in five."
+    )
+    if all(pair["p"] is None for pair in results["comparisons"]):
+        caption = "Differences of test accuracy. One seed: no interval and no test."
+    best = wording.best_arm(results)["name"]
+    shown, others = results["comparisons"], []
+    if len(shown) > _SHOWN_PAIRS:
+        others = [pair for pair in shown if best not in (pair["a"], pair["b"])]
+        shown = [pair for pair in shown if best in (pair["a"], pair["b"])]
+    parts = [page.element("h2", "Which differences are resolved")]
+    parts.append(page.table(*tables.comparison_rows(shown), caption))
+    if others:
+        rest = page.table(*tables.comparison_rows(others), "")
+        parts.append(page.folded(f"The other {len(others)} pairs", rest))
+    return "\n".join(parts)
+
+
+def _choice(results: Mapping) -> str:
+    notes = list(results.get("notes") or [])
+    rates = {
+        rate["learning_rate"]
+        for arm in results["arms"]
+        for rate in arm.get("rates") or []
+    }
+    if len(rates) > 1:
+        tried = wording.listed([tables.learning_rate(rate) for rate in sorted(rates)])
+        chosen = (
+            f"Learning rates {tried} were tried, and each arm took the one with its "
+            "highest mean validation accuracy. "
+        )
+    else:
+        chosen = ""
+    chosen += "The test set had no part in any choice: it was read once, at the end."
+    parts = [page.element("h2", "How it was chosen"), page.element("p", chosen)]
+    return "\n".join(parts + [page.element("p", note) for note in notes])
+
+
+def _caption(name: str, results: Mapping, metrics: Sequence[Mapping]) -> str:
+    single = all(arm["test_accuracy"]["n"] == 1 for arm in results["arms"])
+    bars = "" if single else " Bars: 95 % Student intervals over seeds."
+    bands = "" if single else " Bands: 95 % Student intervals over seeds"
+    one = " One seed: no interval." if single else ""
+    if name == "accuracy":
+        seeds = "the seed" if single else "single seeds"
+        return f"Mean test accuracy of each arm.{bars} Grey ticks: {seeds}.{one}"
+    if name == "learning_curves":
+        split = {"train": "the training set", "validation": "the validation set"}
+        where = split[figures.accuracy_split(metrics)]
+        bands = bands and f"{bands}; one that meets the frame goes on beyond it."
+        return f"Accuracy on {where}, and training loss, after each epoch.{bands}{one}"
+    if name == "shift_curves":
+        measured = next(
+            arm["shift_accuracy"]
+            for arm in results["arms"]
+            if arm.get("shift_accuracy")
+        )
+        images = wording.count(measured["examples"])
+        return (
+            f"Test accuracy as {images} test images move, zeros shifted in."
+            f"{bands and bands + '.'}{one}"
+        )
+    return (
+        "Validation accuracy at the end of training against learning rate; a ring "
+        f"marks the rate that the arm took. Arms are set side by side at a rate.{bars}"
+        f"{one}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"
+
+
+def _texts(entries: Mapping, config_hash: str | None = None) -> dict[str, str]:
+    texts = {
+        str(name): value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in entries.items()
+    }
+    return texts if config_hash is None else texts | {"hash": config_hash}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write the file so that a reader finds the old one or the new, never a part."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
