@@ -1,0 +1,76 @@
+"""The residual networks for 32x32 images."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+from cnnlab.layers import BasicBlock, Conv
+from cnnlab.models.registry import models
+from cnnlab.ops import pools
+
+
+class CifarResNet(nn.Module):
+    """Three stages of 16, 32 and 64 maps, the last two entered by subsampling."""
+
+    num_classes: int
+    blocks_per_stage: int
+    shortcut: str
+    pool: str | Callable | None
+    boundary: str
+    dtype: DTypeLike | None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool = False
+    ) -> Float[Array, "batch classes"]:
+        x = Conv(
+            16,
+            3,
+            padding=1,
+            use_bias=False,
+            boundary=self.boundary,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+        )(x)
+        x = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=1e-5,
+            dtype=self.dtype,
+        )(x)
+        x = nn.relu(x)
+        for features in (16, 32, 64):
+            for block in range(self.blocks_per_stage):
+                x = BasicBlock(
+                    features,
+                    strides=2 if block == 0 and features > 16 else 1,
+                    shortcut=self.shortcut,
+                    pool=self.pool,
+                    boundary=self.boundary,
+                    dtype=self.dtype,
+                )(x, train=train)
+        x = x.mean(axis=(-3, -2))
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x)
+
+
+@models.register
+def resnet20(
+    num_classes: int = 10,
+    *,
+    pool: str | Callable | None = None,
+    shortcut: str = "pad",
+    boundary: str = "zero",
+    dtype: DTypeLike | None = None,
+) -> CifarResNet:
+    """ResNet-20 for CIFAR: 269,722 parameters for three channels.
+
+    He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, section 4.2, with
+    n = 3 and option A shortcuts (`shortcut="projection"` is option B). `pool=None`
+    subsamples by strided convolution, as the paper does; any other pool takes the
+    place of both strides, on the residual branch and on the shortcut.
+    """
+    pool = pool if pool is None else pools.resolve(pool)
+    return CifarResNet(num_classes, 3, shortcut, pool, boundary, dtype)

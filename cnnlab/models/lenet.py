@@ -1,0 +1,59 @@
+"""LeNet-5 as it is built today."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+from cnnlab.layers import Conv, Pool
+from cnnlab.models.registry import models
+from cnnlab.ops import pools
+
+
+class LeNet5(nn.Module):
+    """Two 5x5 convolutions, each pooled 2x2, and three dense layers, with ReLUs."""
+
+    num_classes: int
+    pool: str | Callable
+    boundary: str
+    dtype: DTypeLike | None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool = False
+    ) -> Float[Array, "batch classes"]:
+        he = nn.initializers.he_normal()
+        for features, padding in ((6, "SAME"), (16, "VALID")):
+            x = Conv(
+                features,
+                5,
+                padding=padding,
+                boundary=self.boundary,
+                dtype=self.dtype,
+                kernel_init=he,
+            )(x)
+            x = Pool(self.pool, 2, boundary=self.boundary)(nn.relu(x), train=train)
+        x = x.reshape(x.shape[0], -1)
+        for features in (120, 84):
+            x = nn.relu(nn.Dense(features, dtype=self.dtype, kernel_init=he)(x))
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x)
+
+
+@models.register
+def lenet5(
+    num_classes: int = 10,
+    *,
+    pool: str | Callable = "max_pool",
+    boundary: str = "zero",
+    dtype: DTypeLike | None = None,
+) -> LeNet5:
+    """LeNet-5 for 28x28 images (28-14-10-5): 61,706 parameters for one channel.
+
+    The layout of LeCun et al., 1998, "Gradient-based learning applied to document
+    recognition", figure 2, in its modern form: ReLU instead of a scaled tanh, a pool
+    without parameters, every third-layer map connected to every second-layer one, and
+    a softmax output. Weights start from He's normal distribution, biases from 0.
+    """
+    return LeNet5(num_classes, pools.resolve(pool), boundary, dtype)

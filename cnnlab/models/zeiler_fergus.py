@@ -1,0 +1,59 @@
+"""The network of the stochastic pooling paper."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+from cnnlab.layers import Conv, Pool
+from cnnlab.models.registry import models
+from cnnlab.ops import local_response_norm, pools
+
+
+class ZeilerFergus(nn.Module):
+    """Three 5x5 convolutions of 64 maps, each with ReLU and an overlapping pool."""
+
+    num_classes: int
+    pool: str | Callable
+    boundary: str
+    lrn: bool
+    dtype: DTypeLike | None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool = False
+    ) -> Float[Array, "batch classes"]:
+        for _ in range(3):
+            x = Conv(
+                64,
+                5,
+                boundary=self.boundary,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.he_normal(),
+            )(x)
+            pool = Pool(self.pool, 3, 2, "SAME", boundary=self.boundary)
+            x = pool(nn.relu(x), train=train)
+            x = local_response_norm(x) if self.lrn else x
+        x = x.reshape(x.shape[0], -1)
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x)
+
+
+@models.register
+def zeiler_fergus(
+    num_classes: int = 10,
+    *,
+    pool: str | Callable = "stochastic_pool",
+    boundary: str = "zero",
+    lrn: bool = False,
+    dtype: DTypeLike | None = None,
+) -> ZeilerFergus:
+    """The net of Zeiler and Fergus, 2013 (28-14-7-4): 216,842 parameters for 28x28x1.
+
+    Three 5x5 convolutions of 64 maps, each with ReLU and a 3x3 pool at stride 2, and a
+    softmax, https://arxiv.org/abs/1301.3557, section 4. `lrn=True` adds the paper's
+    response normalisation after each pool, with the constants of Krizhevsky et al.,
+    2012, as it gives none. Weights start from He's normal distribution, biases from 0.
+    """
+    return ZeilerFergus(num_classes, pools.resolve(pool), boundary, lrn, dtype)
