@@ -1,0 +1,38 @@
+"""Training as pure functions, on data that lives on the device."""
+
+from cnnlab.training.epoch import Diverged, Epoch, train_epoch
+from cnnlab.training.evaluation import Score, evaluate, predictor, score
+from cnnlab.training.keys import key_for
+from cnnlab.training.optimizer import momentum_sgd, with_learning_rate
+from cnnlab.training.resident import (
+    Resident,
+    Scaling,
+    epoch_order,
+    resident,
+    scaling_of,
+    validation_split,
+)
+from cnnlab.training.state import Totals, TrainState, init, train_step
+
+__all__ = [
+    "Diverged",
+    "Epoch",
+    "Resident",
+    "Scaling",
+    "Score",
+    "Totals",
+    "TrainState",
+    "epoch_order",
+    "evaluate",
+    "init",
+    "key_for",
+    "momentum_sgd",
+    "predictor",
+    "resident",
+    "scaling_of",
+    "score",
+    "train_epoch",
+    "train_step",
+    "validation_split",
+    "with_learning_rate",
+]

@@ -1,0 +1,69 @@
+"""Scores of a trained model."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float, Int, UInt8
+
+from cnnlab.training.resident import Scaling
+
+Images = UInt8[np.ndarray, "examples height width channels"]
+Logits = Float[np.ndarray, "examples classes"]
+
+
+class Score(NamedTuple):
+    """Mean cross-entropy in nats, and the share of examples that are right."""
+
+    loss: float
+    accuracy: float
+
+
+def predictor(
+    model: nn.Module, variables: Any, scaling: Scaling, *, batch_size: int = 500
+) -> Callable[[Images], Logits]:
+    """The function from uint8 images to float32 logits, in evaluation mode.
+
+    It takes any number of images and works in batches of `batch_size`.
+    """
+
+    def predict(images: Images) -> Logits:
+        logits = []
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            # One compiled shape for every batch: the last is filled up and cut.
+            missing = min(batch_size, len(images)) - len(batch)
+            full = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            scores = _predict(model, variables, scaling, full)
+            logits.append(np.asarray(scores)[: len(batch)])
+        return np.concatenate(logits)
+
+    return predict
+
+
+def score(logits: Logits, labels: Int[np.ndarray, " examples"]) -> Score:
+    """Loss and accuracy of `logits`."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return Score(float(losses.mean()), float(np.mean(logits.argmax(-1) == labels)))
+
+
+def evaluate(
+    model: nn.Module,
+    variables: Any,
+    scaling: Scaling,
+    images: Images,
+    labels: Int[np.ndarray, " examples"],
+) -> tuple[Score, Logits]:
+    """The model's score on the images, and its logits."""
+    logits = predictor(model, variables, scaling)(images)
+    return score(logits, labels), logits
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _predict(model, variables, scaling, images):
+    return model.apply(variables, scaling(images), train=False).astype(jnp.float32)

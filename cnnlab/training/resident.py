@@ -1,0 +1,75 @@
+"""A small data set that lives on the device as uint8, and is normalised there."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Int, UInt8
+
+from cnnlab.data import Split
+from cnnlab.training.keys import key_for
+
+
+class Scaling(NamedTuple):
+    """Per channel, in uint8 grey levels: networks see (pixel - mean) / deviation."""
+
+    mean: Float[Array, " channels"]
+    deviation: Float[Array, " channels"]
+
+    def __call__(
+        self, images: UInt8[Array, "batch height width channels"]
+    ) -> Float[Array, "batch height width channels"]:
+        return (images.astype(self.mean.dtype) - self.mean) / self.deviation
+
+
+class Resident(NamedTuple):
+    """A split on the device."""
+
+    images: UInt8[Array, "examples height width channels"]
+    labels: Int[Array, " examples"]
+    scaling: Scaling
+
+    def batch(self, index: Int[Array, " batch"]):
+        """The examples at `index`, as (normalised images, labels)."""
+        return self.scaling(self.images[index]), self.labels[index]
+
+
+def scaling_of(split: Split, dtype: np.dtype | str = "float32") -> Scaling:
+    """The scaling that gives each channel of `split` mean 0 and deviation 1."""
+    counts = np.stack(
+        [
+            np.bincount(split.images[..., channel].ravel(), minlength=256)
+            for channel in range(split.images.shape[-1])
+        ]
+    )
+    weights = counts / counts.sum(axis=1, keepdims=True)
+    mean = weights @ np.arange(256)
+    variance = weights @ np.square(np.arange(256)) - np.square(mean)
+    # A constant channel carries nothing; one grey level keeps it finite.
+    deviation = np.sqrt(np.maximum(variance, 1))
+    return Scaling(jnp.asarray(mean, dtype), jnp.asarray(deviation, dtype))
+
+
+def resident(split: Split, scaling: Scaling) -> Resident:
+    """`split` on the default device."""
+    return Resident(jnp.asarray(split.images), jnp.asarray(split.labels), scaling)
+
+
+def validation_split(
+    examples: int, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The indices (for training, for validation) of a random split, by seed."""
+    order = np.asarray(jax.random.permutation(key_for(seed, "validation"), examples))
+    held_out = round(examples * fraction)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def epoch_order(
+    index: Int[Array, " examples"], seed: int, epoch: int, batch_size: int
+) -> Int[Array, "steps batch"]:
+    """The batches of one epoch: `index` shuffled by (seed, epoch), the rest dropped."""
+    steps = len(index) // batch_size
+    shuffled = jax.random.permutation(key_for(seed, "order", epoch), index)
+    return shuffled[: steps * batch_size].reshape(steps, batch_size)
