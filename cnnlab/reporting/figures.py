@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from cnnlab.reporting import curves, style, tables, wording
 
@@ -101,14 +101,13 @@ def rate_curves(results: Mapping) -> Figure | None:
     with style.house():
         canvas, (axes,) = style.figure(3.0, _names(results))
         # Arms stand side by side at a rate, over at most half the way to the next.
-        step = min(np.diff(np.log(tried))) * 0.5 / max(len(arms), 6)
+        step = 0.5 / max(len(arms), 6)
         for index, arm in enumerate(arms):
-            aside = np.exp(step * (index - (len(arms) - 1) / 2))
-            _draw_rates(axes, _rates(arm), aside, index)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(tried))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(tried, [tables.learning_rate(rate) for rate in tried])
+            aside = step * (index - (len(arms) - 1) / 2)
+            _draw_rates(axes, _rates(arm), tried, aside, index)
+        axes.set_xticks(
+            range(len(tried)), [tables.learning_rate(rate) for rate in tried]
+        )
         axes.set_xlabel("learning rate")
         axes.set_ylabel("validation accuracy, %")
         axes.set_ylim(_possible(axes.get_ylim()))
@@ -135,14 +134,10 @@ def png(figure: Figure) -> bytes:
 def _accuracy_row(axes, place: int, arm: Mapping) -> None:
     look = style.look(place)
     seeds = [100 * seed["test_accuracy"] for seed in arm["seeds"]]
-    axes.plot(
-        seeds,
-        np.full(len(seeds), place + 0.22),
-        linestyle="none",
-        marker="|",
-        markersize=7,
-        color="#777777",
-    )
+    if len(seeds) > 1:
+        ticks = {"linestyle": "none", "marker": "|", "markersize": 7}
+        below = np.full(len(seeds), place + 0.22)
+        axes.plot(seeds, below, color="#777777", **ticks)
     interval = arm["test_accuracy"]
     if interval["low"] is not None:
         low, high = 100 * interval["low"], 100 * interval["high"]
@@ -161,7 +156,8 @@ def _accuracy_row(axes, place: int, arm: Mapping) -> None:
 def _draw(axes, curve: curves.Curve, index: int, unit: float) -> None:
     look = style.look(index)
     if len(curve.x) > _MARKED_POINTS:
-        look["markevery"] = (index, len(curve.x) // 8)
+        every = len(curve.x) // 8
+        look["markevery"] = (index % every, every)
     axes.plot(curve.x, unit * curve.mean, **look)
     low, high = unit * curve.low, unit * curve.high
     if len(curve.x) == 1:
@@ -171,9 +167,11 @@ def _draw(axes, curve: curves.Curve, index: int, unit: float) -> None:
         style.band(axes, curve.x, low, high, index)
 
 
-def _draw_rates(axes, rates: Sequence[Mapping], aside: float, index: int) -> None:
+def _draw_rates(
+    axes, rates: Sequence[Mapping], tried: Sequence[float], aside: float, index: int
+) -> None:
     look = style.look(index)
-    x = np.array([rate["learning_rate"] for rate in rates]) * aside
+    x = np.array([tried.index(rate["learning_rate"]) for rate in rates]) + aside
     accuracies = [rate["validation_accuracy"] for rate in rates]
     mean = np.array([100 * each["mean"] for each in accuracies])
     axes.plot(x, mean, **look)

@@ -75,9 +75,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) ->
     The caption stands outside, so that it is read without scrolling.
     """
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    below = element("p", caption, "context") if caption else ""
     return (
-        f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{_body(rows)}</tbody></table></div>\n{element('p', caption, 'context')}"
+        f'<div class="wide" role="region" aria-label="table" tabindex="0"><table>'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>{_body(rows)}</tbody></table></div>"
+        f"\n{below}"
     )
 
 

@@ -120,7 +120,8 @@ def _differences(results: Mapping) -> str:
         return ""
     caption = (
         "Differences of test accuracy between two arms trained with the same seeds, "
-        "with the 95 % interval of a paired t-test. A difference is resolved where p, "
+        f"with the {wording.CONFIDENCE} interval of a paired t-test. A difference is "
+        "resolved where p, "
         "adjusted by Holm for all pairs, is below 0.05. Seeds needed: at which a true "
         "difference of the observed size would be resolved four times in five."
     )
@@ -155,18 +156,22 @@ def _choice(results: Mapping) -> str:
     else:
         chosen = ""
     chosen += "The test set had no part in any choice: it was read once, at the end."
-    parts = [page.element("h2", "How it was chosen"), page.element("p", chosen)]
+    parts = [page.element("h2", "How choices were made"), page.element("p", chosen)]
     return "\n".join(parts + [page.element("p", note) for note in notes])
 
 
 def _caption(name: str, results: Mapping, metrics: Sequence[Mapping]) -> str:
     single = all(arm["test_accuracy"]["n"] == 1 for arm in results["arms"])
-    bars = "" if single else " Bars: 95 % Student intervals over seeds."
-    bands = "" if single else " Bands: 95 % Student intervals over seeds"
+    bars = (
+        "" if single else f" Bars: {wording.CONFIDENCE} Student intervals over seeds."
+    )
+    bands = (
+        "" if single else f" Bands: {wording.CONFIDENCE} Student intervals over seeds"
+    )
     one = " One seed: no interval." if single else ""
     if name == "accuracy":
-        seeds = "the seed" if single else "single seeds"
-        return f"Mean test accuracy of each arm.{bars} Grey ticks: {seeds}.{one}"
+        ticks = "" if single else " Grey ticks: single seeds."
+        return f"Mean test accuracy of each arm.{bars}{ticks}{one}"
     if name == "learning_curves":
         split = {"train": "the training set", "validation": "the validation set"}
         where = split[figures.accuracy_split(metrics)]
@@ -184,9 +189,9 @@ def _caption(name: str, results: Mapping, metrics: Sequence[Mapping]) -> str:
             f"{bands and bands + '.'}{one}"
         )
     return (
-        "Validation accuracy at the end of training against learning rate; a ring "
-        f"marks the rate that the arm took. Arms are set side by side at a rate.{bars}"
-        f"{one}"
+        "Validation accuracy after training at the learning rates tried, evenly "
+        "spaced whatever their values. Arms are set side by side at a rate; a ring "
+        f"marks the rate that the arm took.{bars}{one}"
     )
 
 

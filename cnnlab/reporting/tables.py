@@ -40,8 +40,8 @@ def comparison_rows(
 
     Differences are in percentage points, with their 95 % interval.
     """
-    header = ["pair", "difference, points", "95 % interval", "p", "p (Holm)"]
-    header += ["verdict", "seeds needed"]
+    header = ["pair", "difference, points", f"{wording.CONFIDENCE} interval"]
+    header += ["p", "p (Holm)", "verdict", "seeds needed"]
     rows = [
         [
             f"{pair['a']} − {pair['b']}",
@@ -87,7 +87,8 @@ def interval_note(results: Mapping) -> str:
         return "One seed: no interval."
     over = " or ".join(f"{number:,}" for number in numbers)
     return (
-        f"Mean ± half the width of its 95 % Student interval over {over} seeds. "
+        f"Mean ± half the width of its {wording.CONFIDENCE} Student interval over "
+        f"{over} seeds. "
         "Gap: train minus test accuracy, in percentage points."
     )
 

@@ -8,6 +8,7 @@ _NAMED_ARMS = 4
 _COUNTED_SEEDS = 1000
 # A number and its unit stay on one line.
 _PERCENT = "\N{NO-BREAK SPACE}%"
+CONFIDENCE = f"95{_PERCENT}"
 
 
 def percent(fraction: float) -> str:
@@ -75,7 +76,7 @@ def answer(results: Mapping) -> str:
     accuracy = best["test_accuracy"]
     figures = f"{percent(accuracy['mean'])}{_PERCENT}"
     if accuracy["low"] is not None:
-        figures += f", 95{_PERCENT} interval {percent(accuracy['low'])} to "
+        figures += f", {CONFIDENCE} interval {percent(accuracy['low'])} to "
         figures += f"{percent(accuracy['high'])} over {seeds(accuracy['n'])}"
     if len(arms) == 1:
         return f"{best['name']} has a mean test accuracy of {figures}."
@@ -118,21 +119,20 @@ def _lead(best: str, lead: Mapping) -> str:
 
 
 def _all_leads(best: str, leads: Sequence[Mapping]) -> str:
-    resolved = [_rival(best, lead) for lead in leads if lead["verdict"] == "resolved"]
-    if len(resolved) == len(leads):
+    resolved = [lead for lead in leads if lead["verdict"] == "resolved"]
+    unresolved = [lead for lead in leads if lead["verdict"] != "resolved"]
+    if not unresolved:
         return "its lead is resolved over each of the others"
-    needed = [
-        lead["seeds_needed"]
-        for lead in leads
-        if lead["verdict"] != "resolved" and lead["seeds_needed"] is not None
-    ]
-    asks = f" ({_about(min(needed))} or more would be needed)" if needed else ""
+    numbers = [lead["seeds_needed"] for lead in unresolved if lead["seeds_needed"]]
+    asks = f" ({_about(min(numbers))} or more would be needed)" if numbers else ""
     if not resolved:
         return f"its lead is resolved over none of the others{asks}"
-    return (
-        f"its lead is resolved over {listed(resolved)}, "
-        f"but not over the {len(leads) - len(resolved)} others{asks}"
-    )
+    won = listed([_rival(best, lead) for lead in resolved])
+    if len(unresolved) > _NAMED_ARMS:
+        open_ones = f"the {len(unresolved)} others"
+    else:
+        open_ones = listed([_rival(best, lead) for lead in unresolved])
+    return f"its lead is resolved over {won}, but not over {open_ones}{asks}"
 
 
 def _rival(best: str, lead: Mapping) -> str:

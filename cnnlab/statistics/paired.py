@@ -85,6 +85,24 @@ def compare_pairs(
     return rows
 
 
+def compare(
+    results: Mapping, *, metric: str = "test_accuracy", confidence: float = 0.95
+) -> list[dict]:
+    """The rows of `compare_pairs` for a results.json, paired by the seeds' numbers.
+
+    Raises:
+        ValueError: arms that were not trained with the same seeds.
+    """
+    arms = {}
+    for arm in results["arms"]:
+        arms[arm["name"]] = {seed["seed"]: seed[metric] for seed in arm["seeds"]}
+    numbers = {name: sorted(values) for name, values in arms.items()}
+    if any(other != next(iter(numbers.values())) for other in numbers.values()):
+        raise ValueError(f"arms of different seeds {numbers}; pairs need the same")
+    paired = {name: [arms[name][seed] for seed in numbers[name]] for name in arms}
+    return compare_pairs(paired, metric=metric, confidence=confidence)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given."""
     p_values = np.asarray(p_values, dtype=np.float64)

@@ -145,12 +145,12 @@ def long_names():
     return LONG_NAMES
 
 
-@pytest.fixture(name="make_results")
+@pytest.fixture(scope="session", name="make_results")
 def make_results_fixture():
     return make_results
 
 
-@pytest.fixture(name="make_metrics")
+@pytest.fixture(scope="session", name="make_metrics")
 def make_metrics_fixture():
     return make_metrics
 

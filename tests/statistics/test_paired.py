@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cnnlab.statistics import compare_pairs, mean_interval
+from cnnlab.statistics import compare, compare_pairs, mean_interval
 from cnnlab.statistics.paired import holm
 
 
@@ -179,3 +179,42 @@ def test_refuses_arms_that_cannot_be_paired():
         compare_pairs({"a": [0.1, 0.2], "b": [0.3]})
     with pytest.raises(ValueError, match=r"b\[1\] is nan"):
         compare_pairs({"a": [0.1, 0.2], "b": [0.3, float("nan")]})
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_what_is_not_resolved_needs_more_seeds_than_it_had(count):
+    for seeds in range(2, 8):
+        for row in compare_pairs(drawn_arms(count, seeds)):
+            if row["verdict"] == "not resolved":
+                assert row["seeds_needed"] > seeds
+
+
+def stored(arms, order):
+    return {
+        "arms": [
+            {
+                "name": name,
+                "seeds": [
+                    {"seed": seed, "test_accuracy": values[seed], "test_loss": seed}
+                    for seed in order
+                ],
+            }
+            for name, values in arms.items()
+        ]
+    }
+
+
+def test_stored_results_are_paired_by_their_seeds():
+    arms = drawn_arms(3, 4)
+    results = stored(arms, order=[0, 1, 2, 3])
+    results["arms"][1] = stored(arms, order=[2, 0, 3, 1])["arms"][1]
+    assert compare(results) == compare_pairs(arms)
+    assert {row["difference"] for row in compare(results, metric="test_loss")} == {0}
+
+
+def test_refuses_stored_arms_of_different_seeds():
+    arms = drawn_arms(2, 4)
+    results = stored(arms, order=[0, 1])
+    results["arms"][1] = stored(arms, order=[0, 2])["arms"][1]
+    with pytest.raises(ValueError, match="different seeds"):
+        compare(results)
