@@ -8,7 +8,8 @@ from cnnlab.errors import UserError
 
 __all__ = ["Dataset", "Split", "load"]
 
-_GLYPHS_TRAIN, _GLYPHS_TEST = 8_000, 2_000
+# LeNet-5 reaches about 93 % with these, and 99.6 % with ten times as many.
+_GLYPHS_TRAIN, _GLYPHS_TEST = 4_000, 2_000
 _GLYPHS_SIZE = 28
 # Fixed, so that training seeds differ in training alone.
 _GLYPHS_SEED = 20130116
@@ -30,7 +31,7 @@ def load(
         ~/tensorflow_datasets.
       image_size: side of the glyphs in pixels; other sets are read as they are.
       train_examples: how many to draw or, of a prepared set, how many to keep from
-        the front; None means 8,000 glyphs, or all.
+        the front; None means 4,000 glyphs, or all.
       test_examples: the same of the test split; None means 2,000 glyphs, or all.
 
     Raises:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,23 +19,25 @@ from cnnlab.data.dataset import Split
 _DIGESTS = "digests.json"
 
 
-def read(fingerprint: str) -> dict[str, Split] | None:
-    """The cached splits by name; None where they are absent, damaged or unreadable."""
+def read(fingerprint: str, split_names: Iterable[str]) -> dict[str, Split] | None:
+    """The cached splits by name; None where one is absent, damaged or unreadable."""
     folder = _folder(fingerprint)
     try:
         digests = json.loads((folder / _DIGESTS).read_text())
         splits = {}
-        for split_name, expected in digests.items():
+        for split_name in split_names:
             arrays = {
                 part: np.load(folder / f"{split_name}_{part}.npy", allow_pickle=False)
                 for part in ("images", "labels")
             }
-            if {part: _digest(array) for part, array in arrays.items()} != expected:
+            if {part: _digest(array) for part, array in arrays.items()} != digests[
+                split_name
+            ]:
                 return None
             splits[split_name] = Split(**arrays)
         return splits
     # What NumPy and json raise for a file cut short or overwritten.
-    except (OSError, ValueError, EOFError, TypeError, AttributeError):
+    except (OSError, ValueError, EOFError, TypeError, KeyError):
         return None
 
 

@@ -1,8 +1,4 @@
-"""Procedural images: ten stroke shapes, drawn in JAX from a key.
-
-The classes differ in how few strokes are arranged, not in what they are made of:
-a tee, a plus, an arrow and a fork are one stem and one crossbar each.
-"""
+"""Procedural images: ten stroke shapes, drawn in JAX from a key."""
 
 import dataclasses
 import functools
@@ -12,42 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnlab.data.glyph_shapes import CLASS_NAMES, segments
 from cnnlab.errors import UserError
 
 
-def _circle(start: float, stop: float) -> list[tuple[float, float]]:
-    """Sixteen chords from one angle to another, in degrees clockwise from the right."""
-    angles = np.radians(np.linspace(start, stop, 17))
-    return list(zip(np.cos(angles), np.sin(angles), strict=True))
-
-
-# Polylines inside the unit circle, x to the right and y down.
-_SHAPES = {
-    "corner": [[(-0.6, -0.8), (-0.6, 0.8), (0.6, 0.8)]],
-    "tee": [[(-0.7, -0.7), (0.7, -0.7)], [(0.0, -0.7), (0.0, 1.0)]],
-    "plus": [[(-0.9, 0.0), (0.9, 0.0)], [(0.0, -0.9), (0.0, 0.9)]],
-    "arrow": [[(-0.7, -0.2), (0.0, -1.0), (0.7, -0.2)], [(0.0, -1.0), (0.0, 1.0)]],
-    "fork": [[(-0.7, -0.7), (0.0, 0.1), (0.7, -0.7)], [(0.0, 0.1), (0.0, 1.0)]],
-    "zigzag": [[(-0.6, -0.8), (0.6, -0.8), (-0.6, 0.8), (0.6, 0.8)]],
-    "triangle": [[(0.0, -1.0), (0.87, 0.5), (-0.87, 0.5), (0.0, -1.0)]],
-    "square": [[(-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7), (-0.7, -0.7)]],
-    "ring": [_circle(0.0, 360.0)],
-    "arc": [_circle(55.0, 305.0)],
-}
-CLASS_NAMES = tuple(_SHAPES)
-
-
-def _segments() -> np.ndarray:
-    """Segment ends [class, segment, 2, 2]; a class with fewer repeats its first."""
-    shapes = [
-        [ends for line in lines for ends in zip(line, line[1:], strict=False)]
-        for lines in _SHAPES.values()
-    ]
-    longest = max(map(len, shapes))
-    return np.array(
-        [shape + shape[:1] * (longest - len(shape)) for shape in shapes], np.float32
-    )
-
+__all__ = ["CLASS_NAMES", "GlyphOptions", "draw"]
 
 # Lengths below are in pixels of a 28x28 image and grow with image_size.
 _REFERENCE_SIZE = 28
@@ -80,13 +45,13 @@ class GlyphOptions:
         not hold.
     """
 
-    translation: float = 6.0
+    translation: float = 8.0
     rotation: float = 25.0
     scale: tuple[float, float] = (0.2, 0.36)
     shear: float = 0.25
-    stroke_width: tuple[float, float] = (1.5, 3.0)
+    stroke_width: tuple[float, float] = (1.25, 3.0)
     clutter: tuple[int, int] = (0, 4)
-    noise: tuple[float, float] = (0.0, 0.25)
+    noise: tuple[float, float] = (0.0, 0.3)
 
     def __post_init__(self):
         for name, limit in (
@@ -119,6 +84,25 @@ class GlyphOptions:
                 f"the frame ends at {_REFERENCE_SIZE / 2}",
             )
 
+    def ranges(self) -> np.ndarray:
+        """[7, 2], low and high: shear, turn, scale, width, noise, clutter, translation.
+
+        The turn is in radians; clutter's high end is past the last count.
+        """
+        turn = math.radians(self.rotation)
+        return np.array(
+            [
+                (-self.shear, self.shear),
+                (-turn, turn),
+                self.scale,
+                self.stroke_width,
+                self.noise,
+                (self.clutter[0], self.clutter[1] + 1),
+                (-self.translation, self.translation),
+            ],
+            np.float32,
+        )
+
 
 def _shear_norm(shear: float) -> float:
     """The most by which [[1, shear], [0, 1]] stretches a vector."""
@@ -149,23 +133,31 @@ def draw(
     if image_size < 16:
         raise UserError("image_size", f"{image_size} is less than 16")
     options = options or GlyphOptions()
+    ranges, most_fragments = options.ranges(), options.clutter[1]
     labels = jnp.asarray(labels, jnp.int32)
     count = labels.shape[0]
     labels = jnp.pad(labels, (0, -count % _CHUNK))
     chunks = [
-        _draw_chunk(key, start, labels[start : start + _CHUNK], image_size, options)
+        _draw_chunk(
+            key,
+            start,
+            labels[start : start + _CHUNK],
+            ranges,
+            image_size=image_size,
+            most_fragments=most_fragments,
+        )
         for start in range(0, count, _CHUNK)
     ]
     empty = jnp.zeros((0, image_size, image_size, 1), jnp.uint8)
     return jnp.concatenate([empty, *chunks])[:count]
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _draw_chunk(key, start, labels, image_size, options):
+# The ranges are arguments, so that other options need no other program.
+@functools.partial(jax.jit, static_argnames=("image_size", "most_fragments"))
+def _draw_chunk(key, start, labels, ranges, *, image_size, most_fragments):
     # Few and wide draws: each call of the generator costs 0.3 s of compilation.
     numbers = 2 * (start + jnp.arange(_CHUNK))[:, None] + jnp.arange(2)
     keys = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (None, 0))(key, numbers)
-    most_fragments = options.clutter[1]
     unit = jax.vmap(
         lambda pose_key: jax.random.uniform(
             pose_key, (8 + 4 * most_fragments,), jnp.float32
@@ -176,34 +168,22 @@ def _draw_chunk(key, start, labels, image_size, options):
             noise_key, (image_size, image_size), jnp.float32
         )
     )(keys[:, 1])
-    draw_one = functools.partial(_draw_one, image_size=image_size, options=options)
-    return jax.vmap(draw_one)(labels, unit, grain)
+    return jax.vmap(_draw_one, (0, 0, 0, None))(labels, unit, grain, ranges)
 
 
-def _draw_one(label, unit, grain, *, image_size, options):
+def _draw_one(label, unit, grain, ranges):
     """One image from uniform numbers in 0..1 and standard normal noise."""
+    image_size = grain.shape[0]
     pixel = image_size / _REFERENCE_SIZE
-    turn_limit = math.radians(options.rotation)
-    fewest, most = options.clutter
-    low, high = np.array(
-        [
-            (-options.shear, options.shear),
-            (-turn_limit, turn_limit),
-            options.scale,
-            options.stroke_width,
-            options.noise,
-            (fewest, most + 1),
-        ],
-        np.float32,
-    ).T
-    shear, turn, scale, width, noise, count = low + (high - low) * unit[:6]
+    low, high = ranges[:, 0], ranges[:, 1]
+    shear, turn, scale, width, noise, count = low[:6] + (high - low)[:6] * unit[:6]
     width *= pixel
-    glyph = _posed(jnp.asarray(_segments())[label], shear, turn, scale * image_size)
-    glyph += _origin(glyph, unit[6:8], width, options.translation * pixel, image_size)
-    wanted = (jnp.arange(most) < jnp.floor(count))[:, None, None]
-    fragments = _fragments(unit[8:].reshape(most, 4), image_size)
+    glyph = _posed(jnp.asarray(segments())[label], shear, turn, scale * image_size)
+    glyph += _origin(glyph, unit[6:8], width, pixel * ranges[6], image_size)
+    fragments = _fragments(unit[8:].reshape(-1, 4), image_size)
+    wanted = jnp.arange(len(fragments)) < jnp.floor(count)
     # Far outside, an unwanted fragment inks nothing.
-    fragments = jnp.where(wanted, fragments, -4 * image_size)
+    fragments = jnp.where(wanted[:, None, None], fragments, -4 * image_size)
     ink = _ink(jnp.concatenate([glyph, fragments]), width, image_size) + noise * grain
     return jnp.round(255 * jnp.clip(ink, 0, 1)).astype(jnp.uint8)[..., None]
 
@@ -220,8 +200,8 @@ def _origin(segments, unit, width, translation, image_size):
     """Where the glyph's origin goes: near the centre, so that all lies in the frame."""
     centre = image_size / 2
     margin = width / 2 + _SOFT_EDGE
-    low = jnp.maximum(-translation, margin - segments.min(axis=(0, 1)) - centre)
-    high = jnp.minimum(translation, centre - margin - segments.max(axis=(0, 1)))
+    low = jnp.maximum(translation[0], margin - segments.min(axis=(0, 1)) - centre)
+    high = jnp.minimum(translation[1], centre - margin - segments.max(axis=(0, 1)))
     return centre + low + (high - low) * unit
 
 

@@ -17,7 +17,7 @@ def load(name: str, data_dir: str | None = None) -> Dataset:
     """
     files = PreparedFiles.read(name, locating.find(name, data_dir))
     fingerprint = files.fingerprint()
-    splits = decoded_cache.read(fingerprint)
+    splits = decoded_cache.read(fingerprint, files.shards)
     if splits is None:
         # Imports TFDS, which takes longer than reading the cache does.
         from cnnlab.data.decoding import decode
