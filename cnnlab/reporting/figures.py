@@ -35,7 +35,7 @@ def accuracy(results: Mapping) -> Figure:
 
 
 def learning_curves(results: Mapping, metrics: Sequence[Mapping]) -> Figure | None:
-    """Accuracy over training loss by epoch; None where no epoch was recorded.
+    """Accuracy above training loss by epoch; None where either was not recorded.
 
     The accuracy is that on validation, or on training where none was held out.
     """

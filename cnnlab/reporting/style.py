@@ -4,11 +4,12 @@ import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
 
-import matplotlib
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 # Inches. Drawn at about this width in the report, so that points are points.
 WIDTH = 5.2
@@ -17,6 +18,8 @@ WIDTH = 5.2
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vP*X<>hp"
 _LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
+# As many as fit the width beside a line.
+_LEGEND_LETTERS = 50
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -73,10 +76,14 @@ def wrapped(name: str, width: int = 22) -> str:
     return "\n".join(chunks)
 
 
-def figure(height: float, legend: Sequence[str] = (), rows: int = 1):
+def figure(
+    height: float, legend: Sequence[str] = (), rows: int = 1
+) -> tuple[Figure, np.ndarray]:
     """A figure with its axes, `height` inches without the legend above them."""
+    legend = [wrapped(name, _LEGEND_LETTERS) for name in legend]
     columns = _legend_columns(legend)
-    legend_height = 0.21 * -(-len(legend) // columns) if legend else 0
+    rows_above = -(-sum(1 + name.count("\n") for name in legend) // columns)
+    legend_height = 0.21 * rows_above
     canvas = Figure(figsize=(WIDTH, height + legend_height), layout="constrained")
     axes = canvas.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for each in axes:
@@ -98,7 +105,7 @@ def figure(height: float, legend: Sequence[str] = (), rows: int = 1):
     return canvas, axes
 
 
-def write(text, words: str) -> None:
+def write(text: Text, words: str) -> None:
     """The words on a matplotlib text as they are: "$" begins no formula in a name."""
     text.set_parse_math(False)
     text.set_text(words)

@@ -151,6 +151,17 @@ def test_no_two_of_twelve_arms_look_alike():
     assert len({(look["color"], look["linestyle"]) for look in looks}) == 12
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_longest_names_stay_in_the_picture(
+    make_results, make_metrics, drawn_texts, name
+):
+    results = make_results(["n" * 80, "lp_pool(" + "p=3.0," * 20 + ")"], seeds=2)
+    figure = draw(name, results, make_metrics(results, epochs=2))
+    for text, box in drawn_texts(figure):
+        assert figure.bbox.padded(1).contains(box.x0, box.y0), text
+        assert figure.bbox.padded(1).contains(box.x1, box.y1), text
+
+
 @pytest.mark.parametrize("name", ["_hidden", "$x$", "a_{b}^c", r"\frac", "a&b<c>"])
 def test_names_are_drawn_as_they_are(make_results, name):
     results = make_results([name, "max_pool"], seeds=2)
