@@ -11,7 +11,6 @@ import numpy as np
 from cnnlab.data.glyph_shapes import CLASS_NAMES, segments
 from cnnlab.errors import UserError
 
-
 __all__ = ["CLASS_NAMES", "GlyphOptions", "draw"]
 
 # Lengths below are in pixels of a 28x28 image and grow with image_size.

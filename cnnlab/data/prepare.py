@@ -64,7 +64,7 @@ def _download_and_prepare(name: str, root: Path) -> Path:
                 raise UserError(
                     "dataset",
                     f"{name!r} cannot be downloaded: no answer from "
-                    f"{', '.join(unreachable)} within {_PROBE_SECONDS:.0f} s",
+                    f"{', '.join(unreachable)}",
                 )
             builder.download_and_prepare(file_format="array_record")
         except UserError:
