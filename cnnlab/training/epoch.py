@@ -67,7 +67,7 @@ def train_epoch(
     if many_steps is None:
         many_steps = devices.loops_are_fast(devices.platform())
     run = _looped if many_steps else _one_by_one
-    order = epoch_order(index, seed, epoch, batch_size)
+    order = epoch_order(index, seed, epoch, batch_size=batch_size)
     steps, count, done = len(order), 1, 0
     totals, paces = [], []
     began = time.perf_counter()

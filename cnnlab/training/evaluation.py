@@ -36,8 +36,8 @@ def predictor(
         logits = []
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
-            # One compiled shape for every batch: the last is filled up and cut.
-            missing = min(batch_size, len(images)) - len(batch)
+            # One compiled shape for all: a batch that is short is filled up and cut.
+            missing = batch_size - len(batch)
             full = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
             scores = _predict(model, variables, scaling, full)
             logits.append(np.asarray(scores)[: len(batch)])

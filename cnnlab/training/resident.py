@@ -1,5 +1,6 @@
 """A small data set that lives on the device as uint8, and is normalised there."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -61,13 +62,23 @@ def validation_split(
     examples: int, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The indices (for training, for validation) of a random split, by seed."""
-    order = np.asarray(jax.random.permutation(key_for(seed, "validation"), examples))
+    order = np.asarray(_validation_order(examples, seed))
     held_out = round(examples * fraction)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
+@functools.partial(jax.jit, static_argnames="examples")
+def _validation_order(examples, seed):
+    return jax.random.permutation(key_for(seed, "validation"), examples)
+
+
+@functools.partial(jax.jit, static_argnames="batch_size")
 def epoch_order(
-    index: Int[Array, " examples"], seed: int, epoch: int, batch_size: int
+    index: Int[Array, " examples"],
+    seed: int | Array,
+    epoch: int | Array,
+    *,
+    batch_size: int,
 ) -> Int[Array, "steps batch"]:
     """The batches of one epoch: `index` shuffled by (seed, epoch), the rest dropped."""
     steps = len(index) // batch_size
