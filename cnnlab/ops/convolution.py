@@ -48,7 +48,13 @@ def conv(
 
     Raises:
         ValueError: shapes or options that do not fit.
+        TypeError: the map and the kernel are not of one floating-point dtype.
     """
+    if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise TypeError(
+            "the map and the kernel must have one floating-point dtype, got "
+            f"{x.dtype} and {kernel.dtype}"
+        )
     rank = kernel.ndim - 2
     if not 1 <= rank <= 3:
         raise ValueError(

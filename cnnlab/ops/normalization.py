@@ -22,12 +22,15 @@ def local_response_norm(
 
     Raises:
         ValueError: size is below 1.
+        TypeError: `x` is not of a floating-point dtype.
 
     Source: Krizhevsky, Sutskever and Hinton, 2012, section 3.3, "ImageNet
     classification with deep convolutional neural networks".
     """
     if size < 1:
         raise ValueError(f"size {size} must be at least 1")
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise TypeError(f"a normalisation needs a floating-point map, got {x.dtype}")
     call = f"local_response_norm(size={size}, k={k}, alpha={alpha}, beta={beta})"
     return named(call, _local_response_norm, size=size, k=k, alpha=alpha, beta=beta)(x)
 

@@ -16,8 +16,9 @@ import functools
 import inspect
 import itertools
 import math
+import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 import jax
 import jax.numpy as jnp
@@ -130,24 +131,22 @@ def lp_pool(
 
     Raises:
         ValueError: p is below 1 or not finite.
+        TypeError: p is not a number.
 
     Source: Sermanet, Chintala and LeCun, 2012, equation 1, "Convolutional neural
     networks applied to house numbers digit classification",
     https://arxiv.org/abs/1204.3968; theirs weights the window by a Gaussian.
     """
+    if not isinstance(p, numbers.Real):
+        raise TypeError(f"p takes a number, got {p!r}")
     if not 1 <= p < math.inf:
         raise ValueError(f"p {p!r} must be a finite number of at least 1")
     magnitudes = taps.map(lambda tap: jnp.abs(_wide(tap)))
-    # The result does not depend on the scale, which keeps |x|^p from overflowing.
-    scale = lax.stop_gradient(functools.reduce(jnp.maximum, magnitudes))
-    empty = scale == 0
-    scale = jnp.where(empty, 1, scale)
-    total = _sum(magnitudes.map(lambda magnitude: _power(magnitude / scale, p)))
+    scale, shares = _scaled(magnitudes)
+    total = _sum(shares.map(lambda share: _power(share, p)))
     if normalize:
         total = total / _count(taps, count_include_pad)
-    # The root has an infinite slope at 0, so it must not even be taken there.
-    root = _power(jnp.where(empty, 1, total), 1 / p)
-    return jnp.where(empty, 0, scale * root)
+    return jnp.where(total == 0, 0, scale * _power(total, 1 / p))
 
 
 @pools.register
@@ -170,10 +169,11 @@ def stochastic_pool(taps: Taps, *, key: Key[Array, ""] | None = None) -> Array:
     """
     weights = taps.map(lambda tap: jnp.maximum(_wide(tap), 0))
     if key is None:
-        total = _sum(weights)
+        scale, shares = _scaled(weights)
+        total = _sum(shares)
         empty = total == 0
-        squares = _sum(weights.map(jnp.square))
-        return jnp.where(empty, 0, squares / jnp.where(empty, 1, total))
+        mean = _sum(shares.map(jnp.square)) / jnp.where(empty, 1, total)
+        return jnp.where(empty, 0, scale * mean)
     # Which tap is drawn is settled first, as a number without gradient: the backward
     # pass then compares it and need not add up the weights again for every tap.
     cumulative = tuple(itertools.accumulate(map(lax.stop_gradient, weights)))
@@ -193,7 +193,9 @@ _ARRAYS = (jax.Array, np.ndarray)
 
 
 def _geometry(x, window_shape, strides, padding, boundary) -> windows.Geometry:
-    rank = 2 if windows.is_integer(window_shape) else len(tuple(window_shape))
+    if not jnp.issubdtype(x.dtype, jnp.number):
+        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
+    rank = len(window_shape) if isinstance(window_shape, Sized) else 2
     if not 1 <= rank <= 3:
         raise ValueError(f"window_shape {window_shape} must have 1 to 3 entries")
     if x.ndim < rank + 1:
@@ -223,6 +225,17 @@ def _sum(taps: Taps) -> Array:
     return functools.reduce(operator.add, taps.values)
 
 
+def _scaled(taps: Taps) -> tuple[Array, Taps]:
+    """The largest of non-negative taps, and the taps divided by it.
+
+    A mean that grows with its taps does not depend on the scale it is taken at, but
+    powers of its taps leave the dtype's range at a bad one. The scale of zeros is 1.
+    """
+    scale = lax.stop_gradient(functools.reduce(jnp.maximum, taps))
+    scale = jnp.where((scale == 0) | jnp.isinf(scale), 1, scale)
+    return scale, taps.map(lambda tap: tap / scale)
+
+
 def _count(taps: Taps, count_include_pad: bool):
     if count_include_pad or taps.real is None:
         return len(taps)
@@ -231,4 +244,9 @@ def _count(taps: Taps, count_include_pad: bool):
 
 
 def _power(x: Array, p: float) -> Array:
-    return lax.integer_pow(x, int(p)) if float(p).is_integer() else x**p
+    if float(p).is_integer():
+        return lax.integer_pow(x, int(p))
+    # Some derivative of x^p is infinite at 0, where it counts as 0: so the power must
+    # not even be taken there.
+    zero = x == 0
+    return jnp.where(zero, 0, jnp.where(zero, 1, x) ** p)

@@ -77,7 +77,9 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
         if node.args or any(keyword.arg is None for keyword in node.keywords):
             raise ValueError
         options = {k.arg: ast.literal_eval(k.value) for k in node.keywords}
-    except (SyntaxError, ValueError):
+        if len(options) < len(node.keywords):
+            raise ValueError
+    except (SyntaxError, ValueError, TypeError):
         raise ValueError(
             f"malformed spec {spec!r}; write a name, or name(option=value, ...)"
         ) from None

@@ -44,7 +44,7 @@ class Geometry:
 
 def geometry(
     spatial_shape: Sequence[int],
-    window_shape: Sequence[int],
+    window_shape: Sizes,
     strides: Sizes,
     padding: Padding,
     boundary: str = "zero",
@@ -62,6 +62,7 @@ def geometry(
 
     Raises:
         ValueError: a size, stride or padding that does not fit the map.
+        TypeError: one that is not made of integers.
     """
     rank = len(spatial_shape)
     window_shape = sizes(window_shape, rank, argument)
@@ -89,7 +90,7 @@ def sizes(value: Sizes, rank: int, argument: str) -> tuple[int, ...]:
         ValueError: the wrong number of entries, or one below 1.
         TypeError: an entry that is not an integer.
     """
-    entries = (value,) * rank if is_integer(value) else tuple(value)
+    entries = _entries(value, rank, argument)
     if len(entries) != rank:
         raise ValueError(
             f"{argument} {entries} has {len(entries)} entries for {rank} spatial axes"
@@ -187,12 +188,12 @@ def _padding_pairs(padding, spatial_shape, extent, strides):
             f"unknown padding {padding!r}; choose from VALID, SAME, FULL, "
             "or give an int or (low, high) pairs"
         )
-    entries = (padding,) * rank if is_integer(padding) else tuple(padding)
+    entries = _entries(padding, rank, "padding")
     if len(entries) != rank:
         raise ValueError(
             f"padding {entries} has {len(entries)} entries for {rank} spatial axes"
         )
-    pairs = tuple((e, e) if is_integer(e) else tuple(e) for e in entries)
+    pairs = tuple(_entries(entry, 2, "padding") for entry in entries)
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"padding {pairs} must be one (low, high) pair per axis")
     pairs = tuple(tuple(_index(side, "padding") for side in pair) for pair in pairs)
@@ -204,6 +205,15 @@ def _padding_pairs(padding, spatial_shape, extent, strides):
 def is_integer(value) -> bool:
     """Whether `value` is one integer rather than a sequence of them."""
     return isinstance(value, (int, np.integer))
+
+
+def _entries(value, count: int, argument: str) -> tuple:
+    if is_integer(value):
+        return (value,) * count
+    try:
+        return tuple(value)
+    except TypeError:
+        raise TypeError(f"{argument} takes integers, got {value!r}") from None
 
 
 def _index(value, argument: str) -> int:
