@@ -1,0 +1,36 @@
+"""What every test shares: the CPU, checked shapes, and where real data lies."""
+
+import os
+import pathlib
+
+# Before jax is imported; a machine with a GPU may say JAX_PLATFORMS=cuda instead.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jaxtyping
+import pytest
+
+# PEP 484 lets an int stand where a float is wanted.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+
+# The shapes in the operators' signatures are checked at every call that a test makes.
+# It has to be in place before anything imports cnnlab.ops.
+jaxtyping.install_import_hook("cnnlab.ops", CHECKER)
+
+
+@pytest.fixture
+def unchecked():
+    """Calls reach the operators themselves, as they do outside of tests.
+
+    A checked signature would refuse many a bad call before the operator can.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> pathlib.Path:
+    """The folder of prepared TFDS data sets that CNNLAB_TEST_DATA names."""
+    if not os.environ.get("CNNLAB_TEST_DATA"):
+        pytest.skip("CNNLAB_TEST_DATA is not set: no real data")
+    return pathlib.Path(os.environ["CNNLAB_TEST_DATA"])
