@@ -1,8 +1,9 @@
 """Ctrl-C that ends the process within seconds, even inside a long compiled call.
 
 Python delivers Ctrl-C between two bytecodes of the main thread. While that thread sits
-in C++, compiling or computing, nothing happens; so a second thread hears the signal
-too, and ends the process if the first has not unwound in time.
+in C++, nothing happens; so a second thread hears the signal too, and ends the process
+if the first has not unwound in time. And a compilation that goes on in the background
+holds up the interpreter's own end; so, once unwound, the process ends without it.
 """
 
 import contextlib
@@ -22,51 +23,47 @@ def prompt_interrupt(
 ) -> Iterator[None]:
     """Makes Ctrl-C in the block print `line` on stderr and exit with code 130.
 
-    The main thread has `grace_seconds` to unwind and the process to end, threads that
-    are still running included; then it is ended where it stands. A block that handles
-    Ctrl-C and completes lives on. Outside the main thread, which alone gets signals,
-    this does nothing.
+    The block has `grace_seconds` to unwind; then the process ends where it stands.
+    Either way nothing outside the block runs any more, exit handlers included. A block
+    that handles Ctrl-C and completes lives on. Outside the main thread, which alone
+    gets signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    survived, told = threading.Event(), threading.Event()
+    unwound = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     watchdog = threading.Thread(
-        target=_watch, args=(reader, grace_seconds, line, survived, told), daemon=True
+        target=_watch, args=(reader, grace_seconds, line, unwound), daemon=True
     )
     watchdog.start()
     previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield
-        survived.set()
     except KeyboardInterrupt:
-        print(line, file=sys.stderr, flush=True)
-        told.set()
-        raise SystemExit(_INTERRUPTED) from None
-    except BaseException:
-        survived.set()
-        raise
+        # A second Ctrl-C must not interrupt the end that the first one asked for.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        unwound.set()
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        os._exit(_INTERRUPTED)
     finally:
+        unwound.set()
         signal.set_wakeup_fd(previous)
         os.close(writer)
 
 
 def _watch(
-    reader: int,
-    grace_seconds: float,
-    line: str,
-    survived: threading.Event,
-    told: threading.Event,
+    reader: int, grace_seconds: float, line: str, unwound: threading.Event
 ) -> None:
     with open(reader, "rb", buffering=0) as signals:
         number = signals.read(1)
         while number not in (b"", bytes([signal.SIGINT])):
             number = signals.read(1)
-    if not number or survived.wait(grace_seconds):
+    if not number or unwound.wait(grace_seconds):
         return
-    if not told.is_set():
-        # Straight to the descriptor: the main thread may hold sys.stderr's lock.
-        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + line.encode() + b"\n")
+    # Straight to the descriptor: the main thread may hold sys.stderr's lock.
+    os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + line.encode() + b"\n")
     os._exit(_INTERRUPTED)

@@ -21,17 +21,28 @@ LOOPS = """
 
 # A mutex locked twice: the second call never returns to Python, whatever the signal,
 # and holds no interpreter lock, as a long compilation does.
-BLOCKS = """
+MUTEX = """
     import ctypes
     libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
     libc.pthread_mutex_init(mutex, None)
     libc.pthread_mutex_lock(mutex)
-    threading.Timer(0.2, print, ("ready",), {"flush": True}).start()
+"""
+
+BLOCKS = f"""{MUTEX}
+    threading.Timer(0.2, print, ("ready",), {{"flush": True}}).start()
     libc.pthread_mutex_lock(mutex)
 """
 
 UNWINDS_BUT_A_THREAD_STAYS = """
     threading.Thread(target=threading.Event().wait).start()
+    print("ready", flush=True)
+    while True:
+        pass
+"""
+
+UNWINDS_BUT_AN_EXIT_HANDLER_BLOCKS = f"""{MUTEX}
+    import atexit
+    atexit.register(libc.pthread_mutex_lock, mutex)
     print("ready", flush=True)
     while True:
         pass
@@ -65,7 +76,11 @@ def test_python_code_unwinds():
     assert interrupt(LOOPS) == (130, "unwound\n", "stopped here\n")
 
 
-@pytest.mark.parametrize("body", [BLOCKS, UNWINDS_BUT_A_THREAD_STAYS])
+@pytest.mark.parametrize(
+    "body",
+    [BLOCKS, UNWINDS_BUT_A_THREAD_STAYS, UNWINDS_BUT_AN_EXIT_HANDLER_BLOCKS],
+    ids=["call", "thread", "exit handler"],
+)
 def test_what_does_not_unwind_is_ended(body):
     assert interrupt(body) == (130, "", "stopped here\n")
 
