@@ -152,6 +152,7 @@ def help_text(config_class: type, usage: str) -> str:
         else:
             head = f"--{item.name}={flag_values.noun(annotation)}"
         text = item.metadata["help"].rstrip(".") + "."
+        text = text[0].upper() + text[1:]
         if item.metadata["choices"]:
             text += f" One of {', '.join(item.metadata['choices'])}."
         text += f" Default: {flag_values.write(item.default)}."

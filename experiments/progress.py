@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from cnnlab.errors import UserError
 
 KINDS = ("auto", "bar", "lines", "none")
-_REDRAWS_PER_SECOND = 10
+_REDRAWS_PER_SECOND = 5
 
 
 class Progress:
@@ -50,6 +50,7 @@ class Progress:
                 self,
                 console=Console(file=self._stream, force_terminal=True),
                 refresh_per_second=_REDRAWS_PER_SECOND,
+                transient=True,
                 # What is printed to stdout may be piped elsewhere.
                 redirect_stdout=False,
                 redirect_stderr=self._stream is sys.stderr,
