@@ -217,7 +217,7 @@ def _plan(config: Config, dataset):
         raise UserError(
             "max_shift", f"{config.max_shift} is more than the images' width, {width}"
         )
-    images = jnp.zeros((1, *dataset.image_shape))
+    images = jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
     size = f"{height}x{width}x{channels}"
     arms = []
     for pool in (None, *config.pools):

@@ -1,6 +1,5 @@
 """The state of training, its beginning, and one step of it: pure functions."""
 
-import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -51,13 +50,9 @@ def init(
     image_shape: tuple[int, int, int],
 ) -> TrainState:
     """The state at step 0; models that name their parameters alike begin alike."""
-    return _init(model, optimizer, seed, image_shape)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 3))
-def _init(model, optimizer, seed, image_shape):
-    images = jnp.zeros((1, *image_shape))
-    start = model.init(key_for(seed, "parameters"), images)
+    # Op by op, and without the forward pass: arms then share what is compiled.
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    start = model.lazy_init(key_for(seed, "parameters"), images)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         seed=jnp.asarray(seed, jnp.int32),
