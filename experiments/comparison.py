@@ -168,7 +168,8 @@ class Comparison:
         began = time.perf_counter()
         scores = self._scores(arm, rate, seed, variables)
         checkpoint.save(
-            self._directory.checkpoints(arm.spec, seed) / str(run["steps"]), variables
+            self._directory.checkpoints(arm.spec, seed) / str(run["steps"]),
+            {**variables, "scaling": self._scaling._asdict()},
         )
         record = {
             "seed": seed,
