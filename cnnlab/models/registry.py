@@ -1,5 +1,7 @@
 """Models by name."""
 
+import inspect
+
 import flax.linen as nn
 
 from cnnlab.ops.registry import Registry
@@ -25,4 +27,11 @@ def create_model(name: str, num_classes: int = 10, **options) -> nn.Module:
     Raises:
         ValueError: an unknown model, pool or option.
     """
-    return models.resolve(name)(num_classes, **options)
+    build = models.resolve(name)
+    choices = list(inspect.signature(build).parameters)[1:]
+    for option in options:
+        if option not in choices:
+            raise ValueError(
+                f"{name} has no option {option!r}; its options: {', '.join(choices)}"
+            )
+    return build(num_classes, **options)
