@@ -1,0 +1,107 @@
+"""What the models compute."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnnlab.models import create_model, list_models
+
+# Where two passes through whole networks are compared, the compiler need not excel.
+fast_compile = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
+IMAGE_SHAPES = {
+    "lenet5": (28, 28, 1),
+    "resnet20": (16, 16, 3),
+    "zeiler_fergus": (28, 28, 1),
+}
+
+MODELS = pytest.mark.parametrize("name", list_models())
+
+
+def images(name, seed=0):
+    values = np.random.default_rng(seed).normal(size=(2, *IMAGE_SHAPES[name]))
+    return jnp.asarray(values, jnp.float32)
+
+
+def begin(model, x):
+    return fast_compile(model.init)(jax.random.key(0), x)
+
+
+@pytest.fixture(scope="module")
+def stochastic():
+    """By model name: (the variables, the function from (variables, seed) to scores)."""
+
+    @functools.cache
+    def of(name):
+        model, x = create_model(name, pool="stochastic_pool"), images(name)
+
+        @fast_compile
+        def scores(variables, seed):
+            rngs = {"pool": jax.random.key(seed)}
+            apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
+            return apply(variables, x, rngs=rngs)[0]
+
+        return begin(model, x), scores
+
+    return of
+
+
+@MODELS
+def test_in_training_the_scores_change_with_the_pools_rng(name, stochastic):
+    variables, scores = stochastic(name)
+    np.testing.assert_array_equal(scores(variables, 0), scores(variables, 0))
+    assert (scores(variables, 0) != scores(variables, 1)).any()
+
+
+@MODELS
+def test_in_evaluation_a_model_that_draws_needs_no_rng(name, stochastic):
+    variables, _ = stochastic(name)
+    model = create_model(name, pool="stochastic_pool")
+    assert jnp.isfinite(fast_compile(model.apply)(variables, images(name))).all()
+
+
+@MODELS
+@pytest.mark.parametrize("pool", ["max_pool", "stochastic_pool"])
+def test_a_gradient_step_is_finite_and_lowers_the_loss(name, pool):
+    model, x, labels = create_model(name, pool=pool), images(name), jnp.array([3, 5])
+
+    def loss(params, batch_stats):
+        variables = {"params": params} | batch_stats
+        apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
+        scores, _ = apply(variables, x, rngs={"pool": jax.random.key(0)})
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
+        return cross_entropy.mean()
+
+    step = fast_compile(jax.value_and_grad(loss))
+    batch_stats = begin(model, x)
+    params = batch_stats.pop("params")
+    before, gradient = step(params, batch_stats)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    # Short enough for the loss to follow its slope.
+    length = 1e-2 / optax.tree.norm(gradient)
+    params = jax.tree.map(lambda p, g: p - length * g, params, gradient)
+    after, gradient = step(params, batch_stats)
+    assert after < before
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize("pool", [None, "max_pool"])
+def test_on_a_torus_resnet20_does_not_see_shifts_by_its_whole_stride(pool):
+    model, x = (
+        create_model("resnet20", pool=pool, boundary="circular"),
+        images("resnet20"),
+    )
+    variables = begin(model, x)
+    apply = fast_compile(model.apply)
+    scores = apply(variables, x)
+    for shift in ((4, 0), (0, -4), (8, 12)):
+        moved = apply(variables, jnp.roll(x, shift, axis=(1, 2)))
+        np.testing.assert_allclose(moved, scores, rtol=1e-4, atol=1e-4)
+    moved = apply(variables, jnp.roll(x, (1, 2), axis=(1, 2)))
+    assert not np.allclose(moved, scores, rtol=1e-3, atol=1e-3)

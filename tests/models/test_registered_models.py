@@ -1,0 +1,145 @@
+"""Every model by name: its parameters, its maps, its options. Nothing is computed."""
+
+import inspect
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnnlab.models import create_model, list_models, models
+from cnnlab.ops import pools
+
+# The exact number of parameters for ten classes, and the images that it holds for.
+COUNTS = {
+    "lenet5": ((28, 28, 1), 61_706),
+    "resnet20": ((32, 32, 3), 269_722),
+    "zeiler_fergus": ((28, 28, 1), 216_842),
+}
+
+# The side of the map that a layer gives, in the order of the layers.
+MAPS = {
+    "lenet5": {"Conv_0": 28, "Pool_0": 14, "Conv_1": 10, "Pool_1": 5},
+    "resnet20": {"Conv_0": 32}
+    | {f"BasicBlock_{i}": side for i, side in enumerate([32] * 3 + [16] * 3 + [8] * 3)},
+    "zeiler_fergus": {
+        **{"Conv_0": 28, "Pool_0": 14, "Conv_1": 14, "Pool_1": 7},
+        **{"Conv_2": 7, "Pool_2": 4},
+    },
+}
+
+MODELS = pytest.mark.parametrize("name", list_models())
+
+
+def shapes(name, *, image_shape=None, classes=10, **options):
+    """The shapes of the (scores, variables) for two images."""
+    model = create_model(name, classes, **options)
+    images = jnp.zeros((2, *(image_shape or COUNTS[name][0])))
+    return jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), images))
+
+
+def parameters(name, **keywords):
+    _, variables = shapes(name, **keywords)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+
+
+@MODELS
+def test_the_number_of_parameters(name):
+    assert name in COUNTS, f"{name} has no exact number of parameters here"
+    assert parameters(name) == COUNTS[name][1]
+
+
+def test_option_b_adds_two_projections_and_their_norms():
+    more = parameters("resnet20", shortcut="projection") - parameters("resnet20")
+    assert more == sum(a * b + 2 * b for a, b in ((16, 32), (32, 64))) == 2_752
+
+
+def test_response_normalisation_has_no_parameters():
+    assert shapes("zeiler_fergus", lrn=True) == shapes("zeiler_fergus")
+
+
+@MODELS
+def test_a_score_for_every_class(name):
+    scores, _ = shapes(name, classes=7)
+    assert scores.shape == (2, 7)
+
+
+@MODELS
+def test_any_number_of_image_channels(name):
+    shape = (*COUNTS[name][0][:2], 5)
+    scores, _ = shapes(name, image_shape=shape)
+    assert scores.shape == (2, 10)
+
+
+@MODELS
+def test_the_pool_changes_no_variable(name):
+    wanted = shapes(name)
+    for pool in pools:
+        assert shapes(name, pool=pool) == wanted, pool
+
+
+@MODELS
+def test_the_sides_of_the_maps(name):
+    assert name in MAPS, f"{name} has no sides of its maps here"
+    model = create_model(name)
+    _, variables = shapes(name)
+    images = jnp.zeros((2, *COUNTS[name][0]))
+
+    def layers(variables):
+        _, seen = model.apply(
+            variables, images, capture_intermediates=True, mutable=["intermediates"]
+        )
+        return seen["intermediates"]
+
+    outputs = jax.eval_shape(layers, variables)
+    for layer, side in MAPS[name].items():
+        (output,) = outputs[layer]["__call__"]
+        assert output.shape[1:3] == (side, side), layer
+
+
+@MODELS
+def test_half_precision_computes_in_it_and_keeps_its_parameters(name):
+    scores, variables = shapes(name, dtype=jnp.bfloat16)
+    assert scores.dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+
+
+@MODELS
+def test_a_function_serves_as_a_pool(name):
+    def strided(x, window_shape, strides, padding):
+        return pools["max_pool"](x, window_shape, strides, padding)
+
+    assert shapes(name, pool=strided) == shapes(name, pool="max_pool")
+
+
+def test_models_are_listed_in_order():
+    assert list_models() == sorted(COUNTS)
+
+
+def test_an_unknown_model_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match="unknown model 'lenet6'") as error:
+        create_model("lenet6")
+    assert str(error.value).endswith(f"choose from {', '.join(list_models())}")
+    assert "\n" not in str(error.value)
+
+
+@MODELS
+def test_an_unknown_pool_is_refused_with_the_choices(name):
+    with pytest.raises(ValueError, match="unknown pool 'no_pool'") as error:
+        create_model(name, pool="no_pool")
+    assert str(error.value).endswith(f"choose from {', '.join(sorted(pools))}")
+
+
+@MODELS
+def test_an_unknown_option_of_a_pool_is_refused_with_the_choices(name):
+    with pytest.raises(ValueError, match="lp_pool has no option 'q'.* p, normalize"):
+        create_model(name, pool="lp_pool(q=3.0)")
+
+
+@MODELS
+def test_an_unknown_option_is_refused_with_the_choices(name):
+    with pytest.raises(ValueError, match=f"{name} has no option 'depth'") as error:
+        create_model(name, depth=3)
+    own = inspect.signature(models[name]).parameters
+    for option in list(own)[1:]:
+        assert option in str(error.value)
