@@ -6,6 +6,7 @@ tap's row-major order kept, and `taps`, the window's size with padding counted; 
 operator's own options. A new pool needs one here and nothing else to be tested.
 """
 
+import functools
 import itertools
 import math
 
@@ -50,8 +51,13 @@ def stochastic_probabilities(entries):
     return activations / np.where(total == 0, 1, total)
 
 
-def pool(name, x, window_shape, strides=1, padding="VALID", boundary="zero", **options):
+def pool(name, x, *window, **options):
     """The map that the pool `name` makes of `x`, in float64."""
+    return apply(functools.partial(POOLS[name], **options), x, *window)
+
+
+def apply(reduce, x, window_shape, strides=1, padding="VALID", boundary="zero"):
+    """The map of `reduce(entries, taps)` over every window of `x`, in float64."""
     rank = 2 if isinstance(window_shape, int) else len(window_shape)
     x = np.asarray(x, np.float64)
     spatial = x.shape[x.ndim - rank - 1 : -1]
@@ -67,7 +73,7 @@ def pool(name, x, window_shape, strides=1, padding="VALID", boundary="zero", **o
             for offset in itertools.product(*map(range, window_shape))
             if (place := _place(corner, offset, strides, pairs, spatial, boundary))
         ]
-        out[corner] = POOLS[name](np.array(entries), taps, **options)
+        out[corner] = reduce(np.array(entries), taps)
     return restore(out)
 
 

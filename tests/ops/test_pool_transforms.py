@@ -90,12 +90,12 @@ def test_hessian_equals_finite_differences(loss):
         np.testing.assert_allclose(exact, measured, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("kept", [0, 1], ids=["zeros", "half_zeros"])
-def test_derivatives_are_finite_where_windows_are_empty(loss, kept):
+def test_derivatives_are_finite_at_zeros(loss):
     @jax.jit
     def derivatives(x, tangent):
         return jax.jvp(jax.grad(loss), (x,), (tangent,))
 
-    sparse = _map(0) * (kept * (_map(1) > 2))
-    for derivative in derivatives(sparse, _map(2)):
-        assert np.all(np.isfinite(derivative))
+    for share_above_zero in 0, 0.5:
+        kept = _map(1) > np.quantile(_map(1), 1 - share_above_zero)
+        for derivative in derivatives(_map(0) * kept, _map(2)):
+            assert np.all(np.isfinite(derivative))

@@ -16,7 +16,6 @@ CASES = {
     "asymmetric": Case((2, 6, 5, 2), (3, 2), (2, 1), ((2, 0), (0, 1))),
     "one_axis": Case((2, 9, 3), (3,), (2,), "SAME"),
     "three_axes": Case((1, 3, 4, 5, 2), (2, 2, 2), (2, 1, 2), "SAME"),
-    "one_pixel": Case((1, 1, 1, 3), (3, 3), (2, 2), "SAME"),
     "three_batch_axes": Case((2, 1, 2, 4, 4, 2), (2, 2), (2, 2)),
     "no_batch": Case((5, 5, 2), (2, 2), (2, 2)),
 }
@@ -27,8 +26,13 @@ SAME_AS = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("pair", SAME_AS)
+# What is counted shows only where there is padding, as in most of these.
+PAIRS = [("max", case) for case in CASES]
+PAIRS += [("average", case) for case in CASES]
+PAIRS += [("average_of_the_map", case) for case in ("overlapping", "asymmetric")]
+
+
+@pytest.mark.parametrize(("pair", "case"), PAIRS)
 def test_values_and_gradients_equal_flax(pair, case):
     ours, theirs, options = SAME_AS[pair]
     case = CASES[case]

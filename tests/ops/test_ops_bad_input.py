@@ -1,0 +1,207 @@
+"""Calls that cannot be meant, and the one line that each is answered with."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnnlab.ops import avg_pool, conv, local_response_norm, lp_pool, max_pool, pools
+from cnnlab.ops import stochastic_pool as stochastic
+
+X = jnp.ones((2, 5, 4, 3))
+KERNEL = jnp.ones((3, 3, 3, 6))
+INTEGERS = jnp.ones((2, 5, 4, 3), jnp.int32)
+
+# A checked signature would answer most of these calls before the operator can.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+# What any pool says about its window, as (arguments after the map, error, message).
+WINDOWS = [
+    ((6,), ValueError, r"window_shape (6, 6) exceeds the padded map (5, 4)"),
+    (((3, 5), 1, 0), ValueError, r"window_shape (3, 5) exceeds the padded map (5, 4)"),
+    ((0,), ValueError, "window_shape (0, 0) must be at least 1 everywhere"),
+    (((2, -1),), ValueError, "window_shape (2, -1) must be at least 1 everywhere"),
+    (((),), ValueError, "window_shape () must have 1 to 3 entries"),
+    (((1,) * 4,), ValueError, "window_shape (1, 1, 1, 1) must have 1 to 3 entries"),
+    (((2.0, 2),), TypeError, "window_shape takes integers, got 2.0"),
+    ((2.0,), TypeError, "window_shape takes integers, got 2.0"),
+    ((None,), TypeError, "window_shape takes integers, got None"),
+    (("2x",), TypeError, "window_shape takes integers, got '2'"),
+    ((2, 0), ValueError, "strides (0, 0) must be at least 1 everywhere"),
+    ((2, -2), ValueError, "strides (-2, -2) must be at least 1 everywhere"),
+    ((2, (1, 1, 1)), ValueError, "strides (1, 1, 1) has 3 entries for 2 spatial axes"),
+    ((2, 1.5), TypeError, "strides takes integers, got 1.5"),
+    ((2, None), TypeError, "strides takes integers, got None"),
+    ((2, 1, "same"), ValueError, "unknown padding 'same'; choose from VALID, SAME"),
+    ((2, 1, -1), ValueError, "padding ((-1, -1), (-1, -1)) must not be negative"),
+    ((2, 1, (1,)), ValueError, "padding (1,) has 1 entries for 2 spatial axes"),
+    (
+        (2, 1, ((1, 2, 3), 0)),
+        ValueError,
+        "padding ((1, 2, 3), (0, 0)) must be one (low, high) pair per axis",
+    ),
+    ((2, 1, ((0.5, 0), 0)), TypeError, "padding takes integers, got 0.5"),
+    ((2, 1, (0.5, 0)), TypeError, "padding takes integers, got 0.5"),
+    ((2, 1, None), TypeError, "padding takes integers, got None"),
+]
+
+CALLS = [
+    (
+        lambda: max_pool(X[0, 0], (2, 2)),
+        ValueError,
+        "a window with 2 axes needs a map [*batch, 2 spatial axes, channels], "
+        "got shape (4, 3)",
+    ),
+    (
+        lambda: max_pool(X, 2, boundary="wrap"),
+        ValueError,
+        "unknown boundary 'wrap'; choose from zero, circular, reflect, edge",
+    ),
+    (lambda: max_pool(X > 0, 2), TypeError, "a pool needs a map of numbers, got bool"),
+    (
+        lambda: max_pool(X, 2, p=2),
+        TypeError,
+        "max_pool() got an unexpected keyword argument 'p'",
+    ),
+    (
+        lambda: avg_pool(INTEGERS, 2),
+        TypeError,
+        "a mean needs a floating-point map, got int32",
+    ),
+    (
+        lambda: lp_pool(INTEGERS, 2),
+        TypeError,
+        "a mean needs a floating-point map, got int32",
+    ),
+    (
+        lambda: stochastic(INTEGERS, 2),
+        TypeError,
+        "a mean needs a floating-point map, got int32",
+    ),
+    (lambda: stochastic(X, 2, key=0), TypeError, "Got 0"),
+    (
+        lambda: stochastic(X, 2, key=jax.random.split(jax.random.key(0))),
+        ValueError,
+        "given a key array of shape (2,)",
+    ),
+    (
+        lambda: lp_pool(X, 2, p=0.5),
+        ValueError,
+        "p 0.5 must be a finite number of at least 1",
+    ),
+    (
+        lambda: lp_pool(X, 2, p=float("inf")),
+        ValueError,
+        "p inf must be a finite number of at least 1",
+    ),
+    (
+        lambda: lp_pool(X, 2, p=float("nan")),
+        ValueError,
+        "p nan must be a finite number of at least 1",
+    ),
+    (lambda: lp_pool(X, 2, p="2"), TypeError, "p takes a number, got '2'"),
+    (
+        lambda: conv(X, KERNEL[0, 0]),
+        ValueError,
+        "kernel of shape (3, 6) must have 1 to 3 spatial axes and two of channels",
+    ),
+    (
+        lambda: conv(X, KERNEL[None, None]),
+        ValueError,
+        "kernel of shape (1, 1, 3, 3, 3, 6) must have 1 to 3 spatial axes",
+    ),
+    (
+        lambda: conv(X[0, 0], KERNEL),
+        ValueError,
+        "a kernel of shape (3, 3, 3, 6) needs a map [*batch, 2 spatial axes, "
+        "channels], got shape (4, 3)",
+    ),
+    (
+        lambda: conv(X[..., :2], KERNEL),
+        ValueError,
+        "kernel of shape (3, 3, 3, 6) in 1 groups does not fit a map of 2 channels",
+    ),
+    (
+        lambda: conv(X, KERNEL, groups=0),
+        ValueError,
+        "kernel of shape (3, 3, 3, 6) in 0 groups does not fit a map of 3 channels",
+    ),
+    (
+        lambda: conv(X, KERNEL[:, :, :1, :4], groups=3),
+        ValueError,
+        "kernel of shape (3, 3, 1, 4) in 3 groups does not fit a map of 3 channels",
+    ),
+    (
+        lambda: conv(X, KERNEL, dilation=3, padding="VALID"),
+        ValueError,
+        "kernel (7, 7) exceeds the padded map (5, 4)",
+    ),
+    (
+        lambda: conv(X, KERNEL, dilation=0),
+        ValueError,
+        "dilation (0, 0) must be at least 1 everywhere",
+    ),
+    (
+        lambda: conv(X, KERNEL, lowering="fft"),
+        ValueError,
+        "unknown lowering 'fft'; choose from auto, lax, im2col",
+    ),
+    (
+        lambda: conv(X.astype(jnp.bfloat16), KERNEL, lowering="im2col"),
+        TypeError,
+        "must have one floating-point dtype, got bfloat16 and float32",
+    ),
+    (
+        lambda: conv(INTEGERS, KERNEL.astype(jnp.int32)),
+        TypeError,
+        "must have one floating-point dtype, got int32 and int32",
+    ),
+    (lambda: local_response_norm(X, size=0), ValueError, "size 0 must be at least 1"),
+    (
+        lambda: local_response_norm(INTEGERS),
+        TypeError,
+        "a normalisation needs a floating-point map, got int32",
+    ),
+    (
+        lambda: pools.resolve("maxpool"),
+        ValueError,
+        "unknown pool 'maxpool'; choose from avg_pool, lp_pool, max_pool, stochastic",
+    ),
+    (
+        lambda: pools.resolve("lp_pool(q=2)"),
+        ValueError,
+        "lp_pool has no option 'q'; its options: boundary, p, normalize",
+    ),
+    (
+        lambda: pools.resolve("stochastic_pool(key=1)"),
+        ValueError,
+        "stochastic_pool has no option 'key'",
+    ),
+]
+
+
+def _refuses(call, error, message):
+    with pytest.raises(error, match=re.escape(message)) as raised:
+        call()
+    assert raised.type is error
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("call", "error", "message"), CALLS)
+def test_call_is_refused_in_one_line(call, error, message):
+    _refuses(call, error, message)
+
+
+@pytest.mark.parametrize("name", pools)
+def test_every_pool_refuses_a_bad_window_in_one_line(name):
+    for arguments, error, message in WINDOWS:
+        _refuses(functools.partial(pools[name], X, *arguments), error, message)
+
+
+def test_refusal_comes_at_trace_time():
+    with pytest.raises(ValueError, match="exceeds the padded map"):
+        jax.eval_shape(lambda x: max_pool(x, 9), X)
+    with pytest.raises(ValueError, match="p 0 must be"):
+        jax.eval_shape(lambda x: lp_pool(x, 2, p=0), X)
