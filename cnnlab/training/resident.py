@@ -80,7 +80,13 @@ def epoch_order(
     *,
     batch_size: int,
 ) -> Int[Array, "steps batch"]:
-    """The batches of one epoch: `index` shuffled by (seed, epoch), the rest dropped."""
+    """The batches of one epoch: `index` shuffled by (seed, epoch), the rest dropped.
+
+    Raises:
+        ValueError: there are fewer examples than one batch takes.
+    """
     steps = len(index) // batch_size
+    if not steps:
+        raise ValueError(f"batch_size {batch_size} exceeds the {len(index)} examples")
     shuffled = jax.random.permutation(key_for(seed, "order", epoch), index)
     return shuffled[: steps * batch_size].reshape(steps, batch_size)
