@@ -1,0 +1,87 @@
+"""Scores, against plain NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from cnnlab.training import evaluate, predictor, score
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model with statistics of its own, and its variables."""
+    model = tiny.Net("stochastic_pool", normalised=True)
+    return model, tiny.train(model, epochs=1).variables
+
+
+def direct(model, variables):
+    """The logits of the whole split at once."""
+    data = tiny.data()
+    return model.apply(variables, data.scaling(data.images))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, tiny.EXAMPLES, 64])
+def test_predictions_do_not_depend_on_the_batches(trained, batch_size):
+    model, variables = trained
+    predict = predictor(model, variables, tiny.data().scaling, batch_size=batch_size)
+    got = predict(tiny.split().images)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, direct(*trained), rtol=1e-5, atol=1e-5)
+
+
+def test_one_shape_is_compiled_whatever_the_number_of_images(trained):
+    _, variables = trained
+    traces = []
+
+    def traced_pool(x, *window):
+        traces.append(x.shape)
+        return x[:, ::2, ::2]
+
+    model = tiny.Net(traced_pool, normalised=True)
+    predict = predictor(model, variables, tiny.data().scaling, batch_size=8)
+    for count in (8, 3, tiny.EXAMPLES):
+        assert predict(tiny.split().images[:count]).shape == (count, tiny.CLASSES)
+    assert len(traces) == 1
+
+
+def test_evaluate_gives_the_score_of_its_logits(trained):
+    split, scaling = tiny.split(), tiny.data().scaling
+    got, logits = evaluate(*trained, scaling, split.images, split.labels)
+    np.testing.assert_allclose(logits, direct(*trained), rtol=1e-5, atol=1e-5)
+    assert got == score(logits, split.labels)
+
+
+def test_evaluation_changes_nothing(trained):
+    model, variables = trained
+    before = jax.tree.map(np.array, variables)
+    split, scaling = tiny.split(), tiny.data().scaling
+    first, _ = evaluate(model, variables, scaling, split.images, split.labels)
+    again, _ = evaluate(model, variables, scaling, split.images, split.labels)
+    assert first == again
+    tiny.assert_trees_equal(variables, before)
+
+
+def test_a_score_equals_numpys():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=3, size=(40, 5)).astype(np.float32)
+    labels = rng.integers(0, 5, 40).astype(np.int32)
+    powers = np.exp(logits.astype(np.float64))
+    likelihoods = (powers / powers.sum(axis=1, keepdims=True))[range(40), labels]
+    got = score(logits, labels)
+    np.testing.assert_allclose(got.loss, -np.log(likelihoods).mean(), rtol=1e-5)
+    assert got.accuracy == (logits.argmax(axis=1) == labels).mean()
+
+
+def test_a_score_survives_large_logits():
+    logits = np.array([[1e4, 0], [0, 1e4]], np.float32)
+    assert score(logits, np.array([0, 1], np.int32)) == (0, 1)
+    assert score(logits, np.array([1, 1], np.int32)) == (5e3, 0.5)
+
+
+def test_half_precision_is_scored_in_single(trained):
+    model, variables = trained
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), variables)
+    predict = predictor(model, half, tiny.data().scaling)
+    assert predict(tiny.split().images).dtype == np.float32

@@ -1,0 +1,45 @@
+"""Whole training steps lowered for accelerators that this machine need not have."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnnlab.models import create_model, list_models
+from cnnlab.ops import pools
+from cnnlab.training import init, momentum_sgd, train_step
+
+PLATFORMS = pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+SIDES = {"resnet20": 32}
+
+
+def export(model, side, platform):
+    """The module of one training step on two images."""
+    optimizer = momentum_sgd(10)
+    state = jax.eval_shape(lambda: init(model, optimizer, 0, (side, side, 1)))
+    images = jax.ShapeDtypeStruct((2, side, side, 1), jnp.float32)
+    labels = jax.ShapeDtypeStruct((2,), jnp.int32)
+
+    @jax.jit
+    def step(state, images, labels):
+        return train_step(model, optimizer, state, images, labels)
+
+    return jax.export.export(step, platforms=[platform])(state, images, labels)
+
+
+def assert_convolves(exported, platform):
+    assert exported.platforms == (platform,)
+    if platform != "cpu":
+        assert "stablehlo.convolution" in exported.mlir_module()
+
+
+@PLATFORMS
+@pytest.mark.parametrize("name", list_models())
+def test_every_models_training_step_is_exported(name, platform):
+    exported = export(create_model(name), SIDES.get(name, 28), platform)
+    assert_convolves(exported, platform)
+
+
+@PLATFORMS
+@pytest.mark.parametrize("pool", pools)
+def test_a_training_step_is_exported_with_every_pool(pool, platform):
+    assert_convolves(export(create_model("lenet5", pool=pool), 28, platform), platform)

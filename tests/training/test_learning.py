@@ -1,0 +1,41 @@
+"""Learning happens: a whole small run on drawn images."""
+
+import jax.numpy as jnp
+
+from cnnlab import training
+from cnnlab.data import load
+from cnnlab.models import create_model
+
+
+def test_lenet5_learns_a_few_hundred_glyphs():
+    examples, epochs, batch_size = 300, 12, 25
+    dataset = load("glyphs", train_examples=examples, test_examples=200)
+    model = create_model("lenet5", dataset.num_classes)
+    optimizer = training.momentum_sgd(epochs * (examples // batch_size))
+    state = training.init(model, optimizer, 0, dataset.image_shape)
+    state = training.with_learning_rate(state, 0.03)
+    scaling = training.scaling_of(dataset.train)
+    data = training.resident(dataset.train, scaling)
+    losses = []
+    for epoch in range(epochs):
+        state, measured = training.train_epoch(
+            model,
+            optimizer,
+            state,
+            data,
+            jnp.arange(examples),
+            seed=0,
+            epoch=epoch,
+            batch_size=batch_size,
+        )
+        losses.append(measured.loss)
+
+    def accuracy(split):
+        return training.evaluate(
+            model, state.variables, scaling, split.images, split.labels
+        )[0].accuracy
+
+    assert losses[-1] < losses[0] / 5
+    assert accuracy(dataset.train) > 0.9
+    # So few glyphs do not teach much, yet more than twice what guessing gives.
+    assert accuracy(dataset.test) > 2 / dataset.num_classes

@@ -1,0 +1,92 @@
+"""A network and a set so small that a test can train them many times over."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnnlab.data import Split
+from cnnlab.layers import Conv, Pool
+from cnnlab.training import init, momentum_sgd, resident, scaling_of, with_learning_rate
+from cnnlab.training import train_epoch as _train_epoch
+
+IMAGE_SHAPE = (6, 6, 2)
+CLASSES = 3
+EXAMPLES = 20
+BATCH_SIZE = 6
+
+# One object for all tests, so that they share what is compiled.
+OPTIMIZER = momentum_sgd(total_steps=12)
+
+
+class Net(nn.Module):
+    """A convolution, a normalisation if wanted, a pool and a dense layer."""
+
+    pool: object = "max_pool"
+    normalised: bool = False
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = Conv(3, 3)(x)
+        if self.normalised:
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        x = Pool(self.pool, 2)(nn.relu(x), train=train)
+        return nn.Dense(CLASSES)(x.reshape(x.shape[0], -1))
+
+
+def split(examples=EXAMPLES, seed=0):
+    """Noise that grows brighter with the class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, examples).astype(np.int32)
+    images = rng.integers(0, 100, (examples, *IMAGE_SHAPE), np.uint8)
+    return Split(
+        images + np.uint8(50) * labels[:, None, None, None].astype(np.uint8), labels
+    )
+
+
+def data():
+    """The split on the device."""
+    return resident(split(), scaling_of(split()))
+
+
+def begin(model, seed=0, learning_rate=0.05):
+    """The state at step 0."""
+    return with_learning_rate(init(model, OPTIMIZER, seed, IMAGE_SHAPE), learning_rate)
+
+
+def train_epoch(model, state, *, seed=0, epoch=0, **keywords):
+    """The state after an epoch over `data()`, and what the epoch measured."""
+    index = jnp.arange(EXAMPLES)
+    return _train_epoch(
+        model,
+        OPTIMIZER,
+        state,
+        data(),
+        index,
+        seed=seed,
+        epoch=epoch,
+        batch_size=BATCH_SIZE,
+        **keywords,
+    )
+
+
+def train(model, *, seed=0, epochs=2, **keywords):
+    """The state after some epochs from the beginning."""
+    state = begin(model, seed)
+    for epoch in range(epochs):
+        state, _ = train_epoch(model, state, seed=seed, epoch=epoch, **keywords)
+    return state
+
+
+def assert_trees_equal(got, wanted):
+    """Bit for bit."""
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
+
+
+def assert_trees_close(got, wanted, tolerance=1e-5):
+    """To rounding."""
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, tolerance, tolerance), got, wanted
+    )
