@@ -24,20 +24,15 @@ class LeNet5(nn.Module):
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
-        he = nn.initializers.he_normal()
         for features, padding in ((6, "SAME"), (16, "VALID")):
-            x = Conv(
-                features,
-                5,
-                padding=padding,
-                boundary=self.boundary,
-                dtype=self.dtype,
-                kernel_init=he,
-            )(x)
-            x = Pool(self.pool, 2, boundary=self.boundary)(nn.relu(x), train=train)
+            conv = Conv(
+                features, 5, padding=padding, boundary=self.boundary, dtype=self.dtype
+            )
+            pool = Pool(self.pool, 2, boundary=self.boundary)
+            x = pool(nn.relu(conv(x)), train=train)
         x = x.reshape(x.shape[0], -1)
         for features in (120, 84):
-            x = nn.relu(nn.Dense(features, dtype=self.dtype, kernel_init=he)(x))
+            x = nn.relu(nn.Dense(features, dtype=self.dtype)(x))
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
 
@@ -54,6 +49,7 @@ def lenet5(
     The layout of LeCun et al., 1998, "Gradient-based learning applied to document
     recognition", figure 2, in its modern form: ReLU instead of a scaled tanh, a pool
     without parameters, every third-layer map connected to every second-layer one, and
-    a softmax output. Weights start from He's normal distribution, biases from 0.
+    a softmax output. Weights start from a normal distribution of variance 1 / fan-in
+    (LeCun's rule; He's, twice that, trains worse under max pooling), biases from 0.
     """
     return LeNet5(num_classes, pools.resolve(pool), boundary, dtype)
