@@ -29,41 +29,35 @@ def images(name, seed=0):
     return jnp.asarray(values, jnp.float32)
 
 
-def begin(model, x):
-    return fast_compile(model.init)(jax.random.key(0), x)
-
-
-@pytest.fixture(scope="module")
-def stochastic():
-    """By model name: (the variables, the function from (variables, seed) to scores)."""
-
-    @functools.cache
-    def of(name):
-        model, x = create_model(name, pool="stochastic_pool"), images(name)
-
-        @fast_compile
-        def scores(variables, seed):
-            rngs = {"pool": jax.random.key(seed)}
-            apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
-            return apply(variables, x, rngs=rngs)[0]
-
-        return begin(model, x), scores
-
-    return of
+@functools.cache
+def begin(name):
+    """The variables of the model, which are the same for every pool and boundary."""
+    x = jax.ShapeDtypeStruct((1, *IMAGE_SHAPES[name]), jnp.float32)
+    return create_model(name).lazy_init(jax.random.key(0), x)
 
 
 @MODELS
-def test_in_training_the_scores_change_with_the_pools_rng(name, stochastic):
-    variables, scores = stochastic(name)
-    np.testing.assert_array_equal(scores(variables, 0), scores(variables, 0))
-    assert (scores(variables, 0) != scores(variables, 1)).any()
+def test_in_training_the_scores_change_with_the_pools_rng(name):
+    model, x, variables = (
+        create_model(name, pool="stochastic_pool"),
+        images(name),
+        begin(name),
+    )
+
+    @fast_compile
+    def scores(seed):
+        rngs = {"pool": jax.random.key(seed)}
+        apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
+        return apply(variables, x, rngs=rngs)[0]
+
+    np.testing.assert_array_equal(scores(0), scores(0))
+    assert (scores(0) != scores(1)).any()
 
 
 @MODELS
-def test_in_evaluation_a_model_that_draws_needs_no_rng(name, stochastic):
-    variables, _ = stochastic(name)
-    model = create_model(name, pool="stochastic_pool")
-    assert jnp.isfinite(fast_compile(model.apply)(variables, images(name))).all()
+def test_in_evaluation_a_model_that_draws_needs_no_rng(name):
+    apply = fast_compile(create_model(name, pool="stochastic_pool").apply)
+    assert jnp.isfinite(apply(begin(name), images(name))).all()
 
 
 @MODELS
@@ -79,7 +73,7 @@ def test_a_gradient_step_is_finite_and_lowers_the_loss(name, pool):
         return cross_entropy.mean()
 
     step = fast_compile(jax.value_and_grad(loss))
-    batch_stats = begin(model, x)
+    batch_stats = dict(begin(name))
     params = batch_stats.pop("params")
     before, gradient = step(params, batch_stats)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
@@ -97,7 +91,7 @@ def test_on_a_torus_resnet20_does_not_see_shifts_by_its_whole_stride(pool):
         create_model("resnet20", pool=pool, boundary="circular"),
         images("resnet20"),
     )
-    variables = begin(model, x)
+    variables = begin("resnet20")
     apply = fast_compile(model.apply)
     scores = apply(variables, x)
     for shift in ((4, 0), (0, -4), (8, 12)):

@@ -1,12 +1,14 @@
 """Learning happens: a whole small run on drawn images."""
 
 import jax.numpy as jnp
+import pytest
 
 from cnnlab import training
 from cnnlab.data import load
 from cnnlab.models import create_model
 
 
+@pytest.mark.slow
 def test_lenet5_learns_a_few_hundred_glyphs():
     examples, epochs, batch_size = 300, 12, 25
     dataset = load("glyphs", train_examples=examples, test_examples=200)
