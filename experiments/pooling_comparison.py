@@ -49,10 +49,10 @@ class Config:
         choices=("zero", "circular", "reflect", "edge"),
     )
     seeds: int = flags.field(5, "seeds per pool; seeds are 0 to this less one")
-    epochs: int = flags.field(8, "passes over the training images")
+    epochs: int = flags.field(6, "passes over the training images")
     batch_size: int = flags.field(128, "images per step")
     learning_rates: tuple[float, ...] = flags.field(
-        (0.02, 0.05, 0.1),
+        (0.01, 0.03, 0.1),
         "peak rates to choose from, by validation accuracy, for each pool",
     )
     rate_seeds: int = flags.field(1, "seeds on which each rate is tried")

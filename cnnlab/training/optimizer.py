@@ -6,7 +6,7 @@ import optax
 from cnnlab.training.state import TrainState
 
 
-def momentum_sgd(total_steps: int, *, momentum: float = 0.9, warmup: float = 0.05):
+def momentum_sgd(total_steps: int, *, momentum: float = 0.9, warmup: float = 0.2):
     """Nesterov momentum under a rate that rises linearly, then falls as a cosine to 0.
 
     The peak rate is set by `with_learning_rate`.
