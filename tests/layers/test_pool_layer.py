@@ -35,13 +35,12 @@ def test_it_has_no_variables(name, x):
 @pytest.mark.parametrize(
     "layer",
     [
-        Pool("lp_pool(p=3.0)"),
-        Pool("lp_pool", p=3.0),
-        Pool("lp_pool", options={"p": 3.0}),
-        Pool("lp_pool(p=1.0)", p=3.0),
-        Pool(ops.lp_pool, p=3.0),
+        pytest.param(Pool("lp_pool(p=3.0)"), id="spec"),
+        pytest.param(Pool("lp_pool", p=3.0), id="keyword"),
+        pytest.param(Pool("lp_pool", options={"p": 3.0}), id="options"),
+        pytest.param(Pool("lp_pool(p=1.0)", p=3.0), id="keyword over spec"),
+        pytest.param(Pool(ops.lp_pool, p=3.0), id="function"),
     ],
-    ids=repr,
 )
 def test_options_may_be_written_anywhere(layer, x):
     np.testing.assert_array_equal(apply(layer, x), ops.lp_pool(x, 2, 2, p=3.0))

@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.models import create_model, list_models
 
-# Where two passes through whole networks are compared, the compiler need not excel.
+# Compiling a whole network takes far longer here than running it.
 fast_compile = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
