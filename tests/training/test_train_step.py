@@ -28,7 +28,7 @@ def batches():
 
 
 def test_steps_equal_momentum_descent_in_numpy():
-    peak, momentum, total_steps = 0.05, 0.9, 12
+    peak, momentum = 0.05, 0.9
     model = SoftmaxRegression()
     state = tiny.begin(model, learning_rate=peak)
     weights, bias = (
@@ -46,8 +46,8 @@ def test_steps_equal_momentum_descent_in_numpy():
 
         error = (probabilities - right) / len(labels)
         gradients = [x.T @ error, error.sum(axis=0)]
-        # A warmup of 5 % of 12 steps is one step, at rate 0.
-        rate = peak * (1 + np.cos(np.pi * (t - 1) / (total_steps - 1))) / 2 * (t > 0)
+        fallen = (t - 1) / (tiny.TOTAL_STEPS - 1)
+        rate = peak * (1 + np.cos(np.pi * fallen)) / 2 if t else 0
         speed = [momentum * v + g for v, g in zip(speed, gradients, strict=True)]
         # Nesterov's form looks one step of momentum ahead.
         ahead = [g + momentum * v for v, g in zip(speed, gradients, strict=True)]

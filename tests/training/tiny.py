@@ -15,8 +15,10 @@ CLASSES = 3
 EXAMPLES = 20
 BATCH_SIZE = 6
 
-# One object for all tests, so that they share what is compiled.
-OPTIMIZER = momentum_sgd(total_steps=12)
+# One object for all tests, so that they share what is compiled. Its first step is at
+# rate 0 and its second at the peak.
+TOTAL_STEPS = 12
+OPTIMIZER = momentum_sgd(TOTAL_STEPS, momentum=0.9, warmup=1 / TOTAL_STEPS)
 
 
 class Net(nn.Module):
