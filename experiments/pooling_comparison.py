@@ -52,7 +52,7 @@ class Config:
     epochs: int = flags.field(6, "passes over the training images")
     batch_size: int = flags.field(128, "images per step")
     learning_rates: tuple[float, ...] = flags.field(
-        (0.01, 0.03, 0.1),
+        (0.1, 0.3, 0.6),
         "peak rates to choose from, by validation accuracy, for each pool",
     )
     rate_seeds: int = flags.field(1, "seeds on which each rate is tried")

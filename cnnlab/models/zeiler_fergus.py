@@ -26,13 +26,7 @@ class ZeilerFergus(nn.Module):
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
         for _ in range(3):
-            x = Conv(
-                64,
-                5,
-                boundary=self.boundary,
-                dtype=self.dtype,
-                kernel_init=nn.initializers.he_normal(),
-            )(x)
+            x = Conv(64, 5, boundary=self.boundary, dtype=self.dtype)(x)
             pool = Pool(self.pool, 3, 2, "SAME", boundary=self.boundary)
             x = pool(nn.relu(x), train=train)
             x = local_response_norm(x) if self.lrn else x
@@ -54,6 +48,7 @@ def zeiler_fergus(
     Three 5x5 convolutions of 64 maps, each with ReLU and a 3x3 pool at stride 2, and a
     softmax, https://arxiv.org/abs/1301.3557, section 4. `lrn=True` adds the paper's
     response normalisation after each pool, with the constants of Krizhevsky et al.,
-    2012, as it gives none. Weights start from He's normal distribution, biases from 0.
+    2012, as it gives none. Weights start from a normal distribution of variance
+    1 / fan-in (LeCun's rule), biases from 0.
     """
     return ZeilerFergus(num_classes, pools.resolve(pool), boundary, lrn, dtype)

@@ -6,12 +6,19 @@ import optax
 from cnnlab.training.state import TrainState
 
 
-def momentum_sgd(total_steps: int, *, momentum: float = 0.9, warmup: float = 0.2):
+def momentum_sgd(
+    total_steps: int,
+    *,
+    momentum: float = 0.9,
+    warmup: float = 0.2,
+    clip: float = 1.0,
+) -> optax.GradientTransformation:
     """Nesterov momentum under a rate that rises linearly, then falls as a cosine to 0.
 
     The peak rate is set by `with_learning_rate`.
 
     Args:
+        clip: a longer gradient is shortened to this norm, over all parameters.
         warmup: the share of `total_steps` in which the rate rises.
     """
     shape = optax.warmup_cosine_decay_schedule(
@@ -22,8 +29,11 @@ def momentum_sgd(total_steps: int, *, momentum: float = 0.9, warmup: float = 0.2
     )
 
     def at_peak(learning_rate):
-        return optax.sgd(
-            lambda step: learning_rate * shape(step), momentum, nesterov=True
+        return optax.chain(
+            optax.clip_by_global_norm(clip),
+            optax.sgd(
+                lambda step: learning_rate * shape(step), momentum, nesterov=True
+            ),
         )
 
     return optax.inject_hyperparams(at_peak)(learning_rate=1.0)
