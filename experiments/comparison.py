@@ -1,13 +1,14 @@
 """Trains the arms of a comparison: rates chosen on validation, then every seed.
 
-A finished training run, and a finished seed with its test scores, each leave a record
-in the work directory, so that the same command goes on where it was stopped. Nothing
-is chosen on the test set.
+Every training run leaves a record in the work directory when it is finished, and every
+net at its arm's best rate a checkpoint, so that the same command goes on where it was
+stopped. The test set is not touched here; `scoring` reads it once all arms are trained.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -17,7 +18,6 @@ import numpy as np
 
 from cnnlab import training
 from cnnlab.data import Dataset
-from cnnlab.diagnostics.shifts import accuracy_under_shifts
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
 from experiments.progress import Progress
@@ -53,22 +53,48 @@ class Schedule:
         return self.epochs * (self.training_examples(dataset) // self.batch_size)
 
     @property
+    def tries_rates(self) -> bool:
+        """Whether there is a rate to choose."""
+        return len(self.learning_rates) > 1
+
+    @property
     def runs_per_arm(self) -> int:
-        """How many training runs an arm takes; its best rate's runs count once."""
-        if len(self.learning_rates) == 1:
+        """How many training runs an arm takes; its best rate's count once."""
+        if not self.tries_rates:
             return self.seeds
         return len(self.learning_rates) * self.rate_seeds + self.seeds - self.rate_seeds
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """An arm's chosen rate, what validation said of each rate, and its seeds."""
+class Rate:
+    """A learning rate, and the validation accuracy of each seed it was tried on.
+
+    An accuracy of None is that of a run whose loss was not finite.
+    """
+
+    learning_rate: float
+    accuracies: tuple[float | None, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean accuracy; None where nothing was tried, or a run failed."""
+        if not self.accuracies or None in self.accuracies:
+            return None
+        return float(np.mean(self.accuracies))
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """An arm at the rate that validation chose, trained with every seed.
+
+    `runs` are the records of its seeds; `seconds` covers the rates not taken too.
+    """
 
     arm: Arm
-    parameters: int
     learning_rate: float
-    rates: list[dict[str, Any]]
-    seeds: list[dict[str, Any]]
+    rates: tuple[Rate, ...]
+    runs: tuple[dict[str, Any], ...]
+    seconds: float
 
 
 class Comparison:
@@ -80,193 +106,140 @@ class Comparison:
         schedule: Schedule,
         directory: WorkDirectory,
         progress: Progress,
-        shifts: Sequence[int],
-        shift_examples: int,
     ):
-        self._dataset = dataset
-        self._schedule = schedule
-        self._directory = directory
+        self.dataset = dataset
+        self.schedule = schedule
+        self.directory = directory
+        self.scaling = training.scaling_of(dataset.train)
         self._progress = progress
-        self._shifts = [(0, shift) for shift in shifts]
-        self._shift_examples = shift_examples
-        self._scaling = training.scaling_of(dataset.train)
-        self._data = training.resident(dataset.train, self._scaling)
+        self._data = training.resident(dataset.train, self.scaling)
         self._steps = schedule.total_steps(dataset)
         self._optimizer = training.momentum_sgd(self._steps)
 
-    def train(self, arm: Arm) -> Outcome:
+    def train(self, arm: Arm) -> Trained:
         """The arm at the rate that validation chooses, trained with every seed.
 
         Raises:
             UserError: at every rate, or for one seed at the best, the loss is not
                 finite.
         """
-        trained: dict[tuple[float, int], Any] = {}
-        rates = self._try_rates(arm, trained)
-        chosen = [rate for rate in rates if rate["chosen"]]
-        if not chosen:
+        nets: dict[tuple[float, int], Any] = {}
+        records: dict[tuple[float, int], dict[str, Any]] = {}
+        schedule = self.schedule
+        if schedule.tries_rates:
+            for rate in schedule.learning_rates:
+                for seed in range(schedule.rate_seeds):
+                    run = self._try(arm, rate, seed)
+                    records[rate, seed], nets[rate, seed] = run
+        rates = tuple(
+            Rate(
+                rate,
+                tuple(
+                    record["validation_accuracy"]
+                    for (tried, _), record in records.items()
+                    if tried == rate
+                ),
+            )
+            for rate in schedule.learning_rates
+        )
+        chosen = self._choose(arm, rates)
+        runs = []
+        for seed in range(schedule.seeds):
+            run = self._finish(arm, chosen, seed, nets.pop((chosen, seed), None))
+            records[chosen, seed] = run
+            runs.append(run)
+        seconds = sum(record["seconds"] for record in records.values())
+        return Trained(arm, chosen, rates, tuple(runs), seconds)
+
+    def net(self, arm: Arm, seed: int, steps: int) -> Any:
+        """The variables of a net that has been trained."""
+        stored = checkpoint.restore(self._checkpoint(arm, seed, steps))
+        del stored["scaling"]
+        return stored
+
+    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The training images that `seed` trains on, and those it validates on."""
+        examples = len(self.dataset.train.labels)
+        return training.validation_split(
+            examples, self.schedule.validation_fraction, seed
+        )
+
+    def line(self, arm: Arm, rate: float, seed: int, **measured: Any) -> None:
+        """Adds a line to metrics.jsonl."""
+        self.directory.append_metrics(
+            {"arm": arm.spec, "seed": seed, "learning_rate": rate, **measured}
+        )
+
+    def _choose(self, arm: Arm, rates: tuple[Rate, ...]) -> float:
+        if not self.schedule.tries_rates:
+            return rates[0].learning_rate
+        finite = [rate for rate in rates if rate.mean is not None]
+        if not finite:
             raise UserError(
                 "learning_rates",
                 f"the loss of {arm.spec} is not finite at any of "
-                f"{', '.join(map(str, self._schedule.learning_rates))}; "
+                f"{', '.join(map(str, self.schedule.learning_rates))}; "
                 "give smaller ones",
             )
-        rate = chosen[0]["learning_rate"]
-        seeds = [
-            self._seed(arm, rate, seed, trained.pop((rate, seed), None))
-            for seed in range(self._schedule.seeds)
-        ]
-        shapes = jax.eval_shape(
-            arm.model.init,
-            jax.random.key(0),
-            jnp.zeros((1, *self._dataset.image_shape)),
-        )
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
-        return Outcome(arm, parameters, rate, rates, seeds)
+        return max(finite, key=lambda rate: rate.mean).learning_rate
 
-    def _try_rates(self, arm: Arm, trained: dict) -> list[dict[str, Any]]:
-        """A row per rate; `trained` gets the nets that need not be trained again."""
-        rates = self._schedule.learning_rates
-        if len(rates) == 1:
-            return [{"learning_rate": rates[0], "accuracies": [], "chosen": True}]
-        rows = []
-        for rate in rates:
-            accuracies = []
-            for seed in range(self._schedule.rate_seeds):
-                record, variables = self._run(arm, rate, seed)
-                accuracies.append(record["validation_accuracy"])
-                trained[rate, seed] = variables
-            rows.append(
-                {"learning_rate": rate, "accuracies": accuracies, "chosen": False}
-            )
-        finite = [row for row in rows if None not in row["accuracies"]]
-        if finite:
-            best = max(finite, key=lambda row: np.mean(row["accuracies"]))
-            best["chosen"] = True
-            for rate, seed in list(trained):
-                if rate != best["learning_rate"]:
-                    del trained[rate, seed]
-        return rows
+    def _try(self, arm: Arm, rate: float, seed: int) -> tuple[dict, Any]:
+        """A run's record, and its net unless the run is from an earlier process."""
+        stored = self.directory.read_record(_run_name(arm.spec, rate, seed))
+        if stored is not None:
+            self._progress.skip(self._steps)
+            return stored, None
+        return self._fit(arm, rate, seed)
 
-    def _seed(self, arm: Arm, rate: float, seed: int, variables: Any) -> dict:
-        """The scores of one seed at the chosen rate."""
+    def _finish(self, arm: Arm, rate: float, seed: int, net: Any) -> dict:
+        """The record of a run at the chosen rate, its net in a checkpoint."""
         name = f"{arm.spec}-seed{seed}"
-        stored = self._directory.read_record(name)
+        stored = self.directory.read_record(name)
         if stored is not None and stored["learning_rate"] == rate:
-            if len(self._schedule.learning_rates) == 1 or (
-                seed >= self._schedule.rate_seeds
-            ):
+            if not self.schedule.tries_rates or seed >= self.schedule.rate_seeds:
                 self._progress.skip(self._steps)
             return stored
-        run, variables = self._run(arm, rate, seed, variables, needed=True)
-        if variables is None:
+        record = self.directory.read_record(_run_name(arm.spec, rate, seed))
+        if net is None:
+            # Its net was lost with the process that trained it: made again, with
+            # its lines, to the same end.
+            self.directory.keep_metrics(
+                lambda line: _line_name(line) != _run_name(arm.spec, rate, seed)
+            )
+            record, net = self._fit(arm, rate, seed)
+        if net is None:
             raise UserError(
                 "learning_rates",
                 f"the loss of {arm.spec}, seed {seed}, is not finite by step "
-                f"{run['steps']} at {rate}; give a smaller one",
+                f"{record['steps']} at {rate}; give a smaller one",
             )
-        began = time.perf_counter()
-        scores = self._scores(arm, rate, seed, variables)
         checkpoint.save(
-            self._directory.checkpoints(arm.spec, seed) / str(run["steps"]),
-            {**variables, "scaling": self._scaling._asdict()},
+            self._checkpoint(arm, seed, record["steps"]),
+            {**net, "scaling": self.scaling._asdict()},
         )
-        record = {
-            "seed": seed,
-            "learning_rate": rate,
-            **scores,
-            "validation_accuracy": run["validation_accuracy"],
-            "steps": run["steps"],
-            "step_seconds": run["step_seconds"],
-            "seconds": run["seconds"] + time.perf_counter() - began,
-            "params_hash": checkpoint.params_hash(variables["params"]),
-        }
-        self._directory.write_record(name, record)
-        return record
+        digest = checkpoint.params_hash(net["params"])
+        finished = {"seed": seed, "learning_rate": rate, **record}
+        finished["params_hash"] = digest
+        self.directory.write_record(name, finished)
+        return finished
 
-    def _scores(self, arm: Arm, rate: float, seed: int, variables: Any) -> dict:
-        """What the finished net scores; the test set is read here and nowhere else."""
-        began = time.perf_counter()
-        test, train = self._dataset.test, self._dataset.train
-        predict = training.predictor(arm.model, variables, self._scaling)
-        logits = predict(test.images)
-        score = training.score(logits, test.labels)
-        # As many training as test images, so that both accuracies are as exact.
-        seen = self._split(seed)[0][: len(test.labels)]
-        train_score = training.score(predict(train.images[seen]), train.labels[seen])
-        few = slice(self._shift_examples)
-        moved = accuracy_under_shifts(
-            predict, test.images[few], test.labels[few], self._shifts
-        )
-        self._directory.save_predictions(
-            arm.spec,
-            seed,
-            logits=logits,
-            labels=test.labels,
-            index=np.arange(len(test.labels)),
-            dataset_fingerprint=self._dataset.fingerprint,
-        )
-        self._line(
-            arm,
-            rate,
-            seed,
-            epoch=self._schedule.epochs,
-            step=self._steps,
-            split="test",
-            loss=score.loss,
-            accuracy=score.accuracy,
-            seconds=time.perf_counter() - began,
-        )
-        return {
-            "test_accuracy": score.accuracy,
-            "test_loss": score.loss,
-            "train_accuracy": train_score.accuracy,
-            "shift_accuracy": moved.tolist(),
-        }
-
-    def _run(
-        self,
-        arm: Arm,
-        rate: float,
-        seed: int,
-        variables: Any = None,
-        *,
-        needed: bool = False,
-    ) -> tuple[dict, Any]:
-        """The record of a training run, and its variables where they are at hand.
-
-        A stored run is not repeated, unless its variables are `needed` and lost.
-        """
-        name = _run_name(arm, rate, seed)
-        record = self._directory.read_record(name)
-        if record is not None and (variables is not None or not needed):
-            if variables is None:
-                self._progress.skip(self._steps)
-            return record, variables
-        if record is not None:
-            self._directory.keep_metrics(
-                lambda line: _line_name(line) != name or line["split"] == "test"
-            )
+    def _fit(self, arm: Arm, rate: float, seed: int) -> tuple[dict, Any]:
+        """The record of a run made now, and its net; None for one that diverged."""
+        schedule = self.schedule
         self._progress.run(
             arm=arm.spec,
             seed=seed,
-            epochs=self._schedule.epochs,
-            note=f"rate {rate:g}" if len(self._schedule.learning_rates) > 1 else "",
+            epochs=schedule.epochs,
+            note=f"rate {rate:g}" if schedule.tries_rates else "",
         )
-        record, variables = self._fit(arm, rate, seed)
-        self._directory.write_record(name, record)
-        return record, variables
-
-    def _fit(self, arm: Arm, rate: float, seed: int) -> tuple[dict, Any]:
         began = time.perf_counter()
-        index, held_out = self._split(seed)
         state = training.init(
-            arm.model, self._optimizer, seed, self._dataset.image_shape
+            arm.model, self._optimizer, seed, self.dataset.image_shape
         )
         state = training.with_learning_rate(state, rate)
-        index = jnp.asarray(index)
-        paces, accuracy = [], None
-        for epoch in range(self._schedule.epochs):
+        index = jnp.asarray(self.split(seed)[0])
+        paces, accuracy, diverged_at = [], None, None
+        for epoch in range(schedule.epochs):
             try:
                 state, passed = training.train_epoch(
                     arm.model,
@@ -276,74 +249,76 @@ class Comparison:
                     index,
                     seed=seed,
                     epoch=epoch,
-                    batch_size=self._schedule.batch_size,
+                    batch_size=schedule.batch_size,
                     on_progress=self._reporter(epoch),
                 )
             except training.Diverged as error:
-                self._progress.log(
-                    f"{arm.spec} seed {seed} at rate {rate:g}: {error}; given up"
-                )
-                lost = {"steps": error.step, "validation_accuracy": None}
-                seconds = time.perf_counter() - began
-                return {**lost, "seconds": seconds, "step_seconds": None}, None
+                diverged_at = error.step
+                break
             # The first call of a run may compile.
             paces += passed.step_seconds[1:] if epoch == 0 else passed.step_seconds
-            line = {"epoch": epoch + 1, "step": int(state.step)}
-            self._line(
+            place = {"epoch": epoch + 1, "step": int(state.step)}
+            measured = {"loss": passed.loss, "accuracy": passed.accuracy}
+            self.line(
                 arm,
                 rate,
                 seed,
-                **line,
+                **place,
                 split="train",
-                loss=passed.loss,
-                accuracy=passed.accuracy,
+                **measured,
                 seconds=passed.seconds,
             )
-            if len(held_out):
-                started = time.perf_counter()
-                score, _ = training.evaluate(
-                    arm.model,
-                    state.variables,
-                    self._scaling,
-                    self._dataset.train.images[held_out],
-                    self._dataset.train.labels[held_out],
-                )
-                accuracy = score.accuracy
-                self._progress.update(0, accuracy=accuracy)
-                self._line(
-                    arm,
-                    rate,
-                    seed,
-                    **line,
-                    split="validation",
-                    loss=score.loss,
-                    accuracy=accuracy,
-                    seconds=time.perf_counter() - started,
-                )
+            loss, accuracy = self._validate(arm, rate, seed, state, place)
+            if not np.isfinite(loss):
+                diverged_at = place["step"]
+                break
+        if diverged_at is not None:
+            self._progress.log(
+                f"{arm.spec} seed {seed} at rate {rate:g}: the loss is not finite by "
+                f"step {diverged_at}; given up"
+            )
         record = {
-            "steps": int(state.step),
-            "validation_accuracy": accuracy,
+            "steps": int(state.step) if diverged_at is None else diverged_at,
+            "validation_accuracy": accuracy if diverged_at is None else None,
             "seconds": time.perf_counter() - began,
             "step_seconds": float(np.median(paces)) if paces else None,
         }
-        return record, state.variables
+        self.directory.write_record(_run_name(arm.spec, rate, seed), record)
+        return record, state.variables if diverged_at is None else None
 
-    def _split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        examples = len(self._dataset.train.labels)
-        return training.validation_split(
-            examples, self._schedule.validation_fraction, seed
+    def _validate(self, arm: Arm, rate: float, seed: int, state, place):
+        """The loss and accuracy on the held-out images; (0, None) without any."""
+        held_out = self.split(seed)[1]
+        if not len(held_out):
+            return 0.0, None
+        began = time.perf_counter()
+        score, _ = training.evaluate(
+            arm.model,
+            state.variables,
+            self.scaling,
+            self.dataset.train.images[held_out],
+            self.dataset.train.labels[held_out],
         )
+        self._progress.update(0, accuracy=score.accuracy)
+        self.line(
+            arm,
+            rate,
+            seed,
+            **place,
+            split="validation",
+            **score._asdict(),
+            seconds=time.perf_counter() - began,
+        )
+        return score
+
+    def _checkpoint(self, arm: Arm, seed: int, steps: int) -> Path:
+        return self.directory.checkpoints(arm.spec, seed) / str(steps)
 
     def _reporter(self, epoch: int) -> Callable[[int, float], None]:
         def report(steps: int, loss: float) -> None:
             self._progress.update(steps, epoch=epoch + 1, loss=loss)
 
         return report
-
-    def _line(self, arm: Arm, rate: float, seed: int, **measured) -> None:
-        self._directory.append_metrics(
-            {"arm": arm.spec, "seed": seed, "learning_rate": rate, **measured}
-        )
 
 
 def drop_unfinished(directory: WorkDirectory) -> None:
@@ -352,15 +327,27 @@ def drop_unfinished(directory: WorkDirectory) -> None:
     def finished(line: dict[str, Any]) -> bool:
         name = _line_name(line)
         if line["split"] == "test":
-            name = f"{line['arm']}-seed{line['seed']}"
+            name = scores_name(line["arm"], line["seed"])
         return directory.read_record(name) is not None
 
     directory.keep_metrics(finished)
 
 
-def _run_name(arm: Arm, rate: float, seed: int) -> str:
-    return f"{arm.spec}-rate{rate!r}-seed{seed}"
+def scores_name(spec: str, seed: int) -> str:
+    """The name of the record of a net's scores."""
+    return f"{spec}-seed{seed}-scores"
+
+
+def parameters(arm: Arm, image_shape: tuple[int, int, int]) -> int:
+    """The number of trained parameters."""
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    shapes = jax.eval_shape(arm.model.init, jax.random.key(0), images)
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
+def _run_name(spec: str, rate: float, seed: int) -> str:
+    return f"{spec}-rate{float(rate)!r}-seed{seed}"
 
 
 def _line_name(line: dict[str, Any]) -> str:
-    return f"{line['arm']}-rate{line['learning_rate']!r}-seed{line['seed']}"
+    return _run_name(line["arm"], line["learning_rate"], line["seed"])

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
 from experiments import flags, workdir
+from experiments.storage import storing
 from experiments.workdir import WorkDirectory, stored_results
 
 
@@ -161,11 +162,11 @@ def run(config: Config) -> dict[str, Any]:
     )
     schedule, arms = _plan(config, dataset)
     with WorkDirectory.open(config) as directory:
-        outcomes = _train(config, schedule, arms, dataset, directory)
-        results = _results(config, schedule, outcomes, dataset)
+        results = _compare(config, schedule, arms, dataset, directory)
         metrics = directory.metrics()
         results["figures"] = report.figure_paths(results, metrics)
-        report.write(directory.path, results, metrics)
+        with storing(directory.path):
+            report.write(directory.path, results, metrics)
         directory.write_results(results)
         return results
 
@@ -241,33 +242,32 @@ def _plan(config: Config, dataset):
     return schedule, arms
 
 
-def _train(config: Config, schedule, arms: Sequence, dataset, directory):
-    from experiments.comparison import Comparison, drop_unfinished
+def _compare(
+    config: Config, schedule, arms: Sequence, dataset, directory: WorkDirectory
+) -> dict[str, Any]:
+    """Trains every arm, then scores every net, and draws it together."""
+    from cnnlab.statistics import compare
+    from experiments import scoring, summary
+    from experiments.comparison import Comparison, drop_unfinished, parameters
+    from experiments.environment import environment
     from experiments.progress import Progress
 
-    fingerprint = {"fingerprint": dataset.fingerprint}
-    if directory.read_record("dataset") not in (None, fingerprint):
-        raise UserError(
-            "workdir",
-            f"'{directory.path}' holds a run on other images of the name "
-            f"{config.dataset}; --overwrite replaces it",
-        )
-    directory.write_record("dataset", fingerprint)
+    _check_same_images(config, dataset, directory)
     drop_unfinished(directory)
+    shifts = range(-config.max_shift, config.max_shift + 1)
     steps = schedule.total_steps(dataset) * schedule.runs_per_arm * len(arms)
     with Progress(config.progress, steps) as progress:
         progress.log(f"{dataset.summary()}; results go to {directory.path}")
-        shifts = range(-config.max_shift, config.max_shift + 1)
-        comparison = Comparison(
-            dataset, schedule, directory, progress, shifts, config.shift_examples
-        )
-        return [comparison.train(arm) for arm in arms]
-
-
-def _results(config: Config, schedule, outcomes: Sequence, dataset) -> dict[str, Any]:
-    from experiments import summary
-    from experiments.environment import environment
-
+        comparison = Comparison(dataset, schedule, directory, progress)
+        trained = [comparison.train(arm) for arm in arms]
+        progress.finish_run()
+        progress.log("every arm is trained; scoring them on the test set")
+        scored = [
+            scoring.score(
+                comparison, each, shifts=shifts, shift_examples=config.shift_examples
+            )
+            for each in trained
+        ]
     remaining = schedule.training_examples(dataset)
     results = {
         "schema": 1,
@@ -288,16 +288,35 @@ def _results(config: Config, schedule, outcomes: Sequence, dataset) -> dict[str,
         },
         "arms": [
             summary.arm(
-                outcome,
+                each,
+                seeds,
                 model=config.model,
-                shifts=range(-config.max_shift, config.max_shift + 1),
+                parameters=parameters(each.arm, dataset.image_shape),
+                shifts=shifts,
                 shift_examples=min(config.shift_examples, len(dataset.test.labels)),
             )
-            for outcome in outcomes
+            for each, seeds in zip(trained, scored, strict=True)
         ],
-        "notes": summary.rate_notes(outcomes),
+        "notes": summary.rate_notes(trained),
+        "seconds": sum(each.seconds for each in trained)
+        + sum(
+            s["seconds"] - run["seconds"]
+            for each, seeds in zip(trained, scored, strict=True)
+            for run, s in zip(each.runs, seeds, strict=True)
+        ),
     }
-    return summary.finished(results)
+    return {**results, "comparisons": compare(results)}
+
+
+def _check_same_images(config: Config, dataset, directory: WorkDirectory) -> None:
+    fingerprint = {"fingerprint": dataset.fingerprint}
+    if directory.read_record("dataset") not in (None, fingerprint):
+        raise UserError(
+            "workdir",
+            f"'{directory.path}' holds a run on other images of the name "
+            f"{config.dataset}; --overwrite replaces it",
+        )
+    directory.write_record("dataset", fingerprint)
 
 
 def _question(pools: Sequence[str]) -> str:

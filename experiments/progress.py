@@ -60,14 +60,14 @@ class Progress:
 
     def __exit__(self, exception_type: Any, *exception: Any) -> None:
         if exception_type is None:
-            self._finish_run()
+            self.finish_run()
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def run(self, *, arm: str, seed: int, epochs: int, note: str = "") -> None:
         """Begin the next run, and end the one before."""
-        self._finish_run()
+        self.finish_run()
         self._run = {
             "arm": arm,
             "seed": seed,
@@ -121,7 +121,7 @@ class Progress:
         pace = (self._clock() - self._started) / self._made
         return pace * max(self._total - self._made - self._skipped, 0)
 
-    def _finish_run(self) -> None:
+    def finish_run(self) -> None:
         run, self._run = self._run, None
         if run is None or self._kind != "lines":
             return

@@ -5,36 +5,44 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.statistics import compare, mean_interval
-from experiments.comparison import Outcome
+from cnnlab.statistics import mean_interval
+from experiments.comparison import Rate, Trained
 
 _OVER_SEEDS = ("test_accuracy", "train_accuracy", "validation_accuracy")
 
 
 def arm(
-    outcome: Outcome, *, model: str, shifts: Sequence[int], shift_examples: int
+    trained: Trained,
+    seeds: Sequence[Mapping[str, Any]],
+    *,
+    model: str,
+    parameters: int,
+    shifts: Sequence[int],
+    shift_examples: int,
 ) -> dict[str, Any]:
-    """An arm's row: intervals over its seeds, its rates, and its seeds one by one."""
-    seeds = outcome.seeds
+    """An arm's row: intervals over its scored seeds, its rates, and its seeds.
+
+    `macs` is None until something counts them.
+    """
     paces = [seed["step_seconds"] for seed in seeds if seed["step_seconds"] is not None]
     return {
-        "name": outcome.arm.spec,
-        "spec": outcome.arm.spec,
+        "name": trained.arm.spec,
+        "spec": trained.arm.spec,
         "model": model,
-        "parameters": outcome.parameters,
+        "parameters": parameters,
         "macs": None,
         **{key: _interval([seed[key] for seed in seeds]) for key in _OVER_SEEDS},
         "gap": _interval([s["train_accuracy"] - s["test_accuracy"] for s in seeds]),
         "step_seconds": float(np.median(paces)) if paces else None,
-        "learning_rate": outcome.learning_rate,
+        "learning_rate": trained.learning_rate,
         "rates": [
             {
-                "learning_rate": rate["learning_rate"],
-                "validation_accuracy": _interval(rate["accuracies"]),
-                "chosen": rate["chosen"],
+                "learning_rate": rate.learning_rate,
+                "validation_accuracy": _interval(rate.accuracies),
+                "chosen": rate.learning_rate == trained.learning_rate,
             }
-            for rate in outcome.rates
-            if rate["accuracies"] and None not in rate["accuracies"]
+            for rate in trained.rates
+            if rate.mean is not None
         ],
         "shift_accuracy": _shift_accuracy(seeds, shifts, shift_examples),
         "seeds": [
@@ -43,60 +51,51 @@ def arm(
     }
 
 
-def finished(results: Mapping[str, Any]) -> dict[str, Any]:
-    """`results` with the arms compared in pairs and the time that all took."""
-    return {
-        **results,
-        "comparisons": compare(results),
-        "seconds": sum(s["seconds"] for arm in results["arms"] for s in arm["seeds"]),
-    }
-
-
-def rate_notes(outcomes: Sequence[Outcome]) -> list[str]:
-    """Sentences on what the choice of learning rates did to the comparison."""
+def rate_notes(arms: Sequence[Trained]) -> list[str]:
+    """Sentences on what the learning rates did to the comparison."""
     notes = []
-    orders: dict[float, list[str]] = {}
-    for outcome in outcomes:
-        for rate in outcome.rates:
-            if rate["accuracies"] and None in rate["accuracies"]:
+    for trained in arms:
+        for rate in trained.rates:
+            if None in rate.accuracies:
                 notes.append(
-                    f"{outcome.arm.spec} diverged at {rate['learning_rate']:g}, which "
-                    "it therefore could not take."
+                    f"{trained.arm.spec} diverged at {rate.learning_rate:g}, which it "
+                    "therefore could not take."
                 )
-    common = set.intersection(
-        *(
-            {
-                rate["learning_rate"]
-                for rate in outcome.rates
-                if rate["accuracies"] and None not in rate["accuracies"]
-            }
-            for outcome in outcomes
-        )
-    )
-    for rate in sorted(common):
-        means = {
-            outcome.arm.spec: np.mean(row["accuracies"])
-            for outcome in outcomes
-            for row in outcome.rates
-            if row["learning_rate"] == rate
-        }
-        orders[rate] = sorted(means, key=means.get, reverse=True)
-    if len(common) > 1 and len(outcomes) > 1:
-        if len(set(map(tuple, orders.values()))) == 1:
-            order = ", ".join(next(iter(orders.values())))
+        rates = [rate.learning_rate for rate in trained.rates]
+        if len(rates) > 1 and trained.learning_rate in (min(rates), max(rates)):
+            end = "lowest" if trained.learning_rate == min(rates) else "highest"
             notes.append(
-                "On validation the order of the arms is the same at every rate: "
-                f"{order} (best first)."
+                f"{trained.arm.spec} took the {end} rate that was tried; one beyond "
+                "it might be better still."
             )
-        else:
-            listed = "; ".join(
-                f"at {rate:g} {', '.join(order)}" for rate, order in orders.items()
-            )
-            notes.append(
-                "On validation the order of the arms changes with the learning rate, "
-                f"so that one shared rate would decide it: {listed} (best first)."
-            )
-    return notes
+    return notes + _order_note(arms)
+
+
+def _order_note(arms: Sequence[Trained]) -> list[str]:
+    """Whether the arms' order on validation changes with the rate."""
+    orders = {}
+    for i, rate in enumerate(arms[0].rates):
+        means = {trained.arm.spec: trained.rates[i].mean for trained in arms}
+        if None not in means.values():
+            orders[rate.learning_rate] = sorted(means, key=means.get, reverse=True)
+    if len(orders) < 2 or len(arms) < 2:
+        return []
+    if len(set(map(tuple, orders.values()))) == 1:
+        listed = ", ".join(next(iter(orders.values())))
+        return [
+            "On validation the order of the arms is the same at every rate: "
+            f"{listed} (best first)."
+        ]
+    listed = "; ".join(f"at {rate:g} {', '.join(o)}" for rate, o in orders.items())
+    return [
+        "On validation the order of the arms changes with the learning rate: "
+        f"{listed} (best first; {_tried(arms[0].rates[0])} a rate)."
+    ]
+
+
+def _tried(rate: Rate) -> str:
+    seeds = len(rate.accuracies)
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _shift_accuracy(seeds, shifts, examples: int) -> dict[str, Any]:

@@ -22,6 +22,8 @@ def save(path: Path, variables: Any) -> None:
     """Writes a tree of arrays to the folder `path`, replacing one that is there."""
     import orbax.checkpoint as ocp
 
+    # From the host, because Orbax restores an array only to the devices it was on.
+    variables = jax.device_get(variables)
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(path.absolute(), variables, force=True)
 
