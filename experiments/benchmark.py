@@ -119,6 +119,10 @@ def _epoch(config: Config) -> list[dict[str, Any]]:
     resident = training.resident(dataset.train, scaling)
     index = jnp.arange(len(dataset.train.labels))
     steps = len(index) // config.batch_size
+    if not steps:
+        raise UserError(
+            "batch_size", f"{config.batch_size} is more than the {len(index):,} images"
+        )
     model, optimizer = create_model("lenet5"), training.momentum_sgd(1000)
     step = jax.jit(training.train_step, static_argnums=(0, 1), donate_argnums=2)
     batch = jax.jit(resident.batch)(index[: config.batch_size])

@@ -21,6 +21,7 @@ from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
 from experiments.progress import Progress
+from experiments.storage import storing
 from experiments.workdir import WorkDirectory
 
 
@@ -213,10 +214,9 @@ class Comparison:
                 f"the loss of {arm.spec}, seed {seed}, is not finite by step "
                 f"{record['steps']} at {rate}; give a smaller one",
             )
-        checkpoint.save(
-            self._checkpoint(arm, seed, record["steps"]),
-            {**net, "scaling": self.scaling._asdict()},
-        )
+        path = self._checkpoint(arm, seed, record["steps"])
+        with storing(path):
+            checkpoint.save(path, {**net, "scaling": self.scaling._asdict()})
         digest = checkpoint.params_hash(net["params"])
         finished = {"seed": seed, "learning_rate": rate, **record}
         finished["params_hash"] = digest

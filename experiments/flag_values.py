@@ -23,6 +23,25 @@ def read(text: str, annotation: Any, choices: tuple[str, ...] | None = None) -> 
     return tuple(_read_scalar(item, item_kind, choices) for item in split_list(text))
 
 
+def checked(value: Any, annotation: Any, choices: tuple[str, ...] | None = None) -> Any:
+    """`value` where it is of type `annotation`: an int is a float, a list a tuple."""
+    kind = without_none(annotation)
+    if value is None and kind is not annotation:
+        return None
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{value!r} is not a list")
+        item_kind = typing.get_args(kind)[0]
+        return tuple(checked(item, item_kind, choices) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{value!r} is not {_ARTICLE[kind]}")
+    if choices and value not in choices:
+        raise ValueError(f"'{value}' is not one of {', '.join(choices)}")
+    return value
+
+
 def write(value: Any) -> str:
     """The text that `read` takes for `value`."""
     if value is None or isinstance(value, bool):
@@ -123,4 +142,5 @@ _READERS: dict[type, Callable[[str], Any]] = {
     bool: _boolean,
     str: str,
 }
+_ARTICLE = {int: "an integer", float: "a number", bool: "a bool", str: "a string"}
 _NOUN = {int: "INTEGER", float: "NUMBER", str: "TEXT"}

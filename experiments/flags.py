@@ -33,14 +33,21 @@ def field(
     *,
     choices: tuple[str, ...] | None = None,
     identity: bool = True,
+    repeated: bool = True,
 ) -> Any:
     """A dataclass field that becomes a flag.
 
     `help` names the unit. `choices` are the strings allowed, for a list those allowed
     as items. `identity=False` marks what cannot change a result; it stays out of the
-    configuration's hash.
+    configuration's hash. `repeated=False` marks what belongs to one call alone; it
+    stays out of the command that makes the run again.
     """
-    metadata = {"help": help, "choices": choices, "identity": identity}
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "identity": identity,
+        "repeated": repeated,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -74,7 +81,7 @@ def command_line(config: Any) -> str:
     words = ["python", "-m", f"experiments.{config.experiment}"]
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
-        if value == item.default:
+        if value == item.default or not item.metadata["repeated"]:
             continue
         if isinstance(value, bool):
             words.append(f"--{item.name}" if value else f"--no{item.name}")
@@ -109,9 +116,34 @@ def parse(config_class: type[Config], argv: Sequence[str], *, usage: str) -> Con
         raise UnexpectedArgument(
             f"unexpected argument '{leftover[0]}'; every option is a flag, --name=value"
         )
-    config = config_class(
-        **{name: values[name].value for name in values if values[name].present}
+    return checked(
+        config_class(
+            **{name: values[name].value for name in values if values[name].present}
+        )
     )
+
+
+def checked(config: Config) -> Config:
+    """`config` with every value of its field's type, lists as tuples, validated.
+
+    A Python caller's configuration is so held to what the command line is held to.
+
+    Raises:
+      UserError: a value of another type, none of the choices, or one that the
+        class's own `validate` refuses.
+    """
+    annotations = typing.get_type_hints(type(config))
+    values = {}
+    for item in dataclasses.fields(config):
+        try:
+            values[item.name] = flag_values.checked(
+                getattr(config, item.name),
+                annotations[item.name],
+                item.metadata["choices"],
+            )
+        except ValueError as error:
+            raise UserError(item.name, str(error)) from None
+    config = dataclasses.replace(config, **values)
     if hasattr(config, "validate"):
         config.validate()
     return config
@@ -126,7 +158,9 @@ def main(
     is one line and exit code 130; anything else is a bug and keeps its traceback.
     """
     try:
-        config = parse(config_class, sys.argv[1:], usage=usage)
+        # Checking the names loads JAX, which takes long enough to be interrupted.
+        with prompt_interrupt():
+            config = parse(config_class, sys.argv[1:], usage=usage)
         overwrite = getattr(config, "overwrite", False)
         same = "the same command" + (" without --overwrite" if overwrite else "")
         with prompt_interrupt(line=f"interrupted; {same} goes on from what is stored"):

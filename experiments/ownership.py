@@ -40,7 +40,10 @@ def refuse_foreign(path: Path) -> None:
     try:
         content = json.loads(stored)
     except ValueError:
-        return
+        # Ours when damaged: no run leaves a config.json without a lock.
+        content = (
+            {"config": {}, "config_hash": ""} if "lock" in os.listdir(path) else {}
+        )
     ours = isinstance(content, dict) and isinstance(content.get("config"), dict)
     if not ours or "config_hash" not in content:
         raise UserError(

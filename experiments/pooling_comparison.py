@@ -1,9 +1,9 @@
 """Max, average or stochastic pooling: which one classifies best?
 
-Trains one model per pool and seed, from the same initial parameters and on the same
-batches, so that arms differ in the pool alone. Each arm takes the learning rate that is
-best on held-out training images; the test set is read once, at the end. Writes a work
-directory with every prediction, and a report with pictures.
+Trains one model per pool and seed, from the same initial parameters and on the
+same batches, so that arms differ in the pool alone. Each arm takes the learning
+rate that is best on held-out training images; the test set is read once, when
+all are trained. Writes a folder with every prediction, and a report.
 
   python -m experiments.pooling_comparison
   python -m experiments.pooling_comparison --dataset=mnist \\
@@ -70,13 +70,14 @@ class Config:
         identity=False,
     )
     overwrite: bool = flags.field(
-        False, "replace the run that the folder holds", identity=False
+        False, "replace the run that the folder holds", identity=False, repeated=False
     )
     progress: str = flags.field(
         "auto",
         "how to show progress; auto is a bar on a terminal and lines elsewhere",
         choices=("auto", "bar", "lines", "none"),
         identity=False,
+        repeated=False,
     )
 
     def validate(self) -> None:
@@ -127,6 +128,7 @@ class Config:
     def _validate_names(self) -> None:
         from cnnlab.models import models
         from cnnlab.ops import pools
+        from cnnlab.ops.registry import parse_spec
 
         for name, registry, specs in (
             ("model", models, (self.model,)),
@@ -137,6 +139,11 @@ class Config:
                     registry.resolve(spec)
                 except ValueError as error:
                     raise UserError(name, str(error)) from None
+        meanings = [parse_spec(pool) for pool in self.pools]
+        for i, meaning in enumerate(meanings):
+            if meaning in meanings[:i]:
+                other = self.pools[meanings.index(meaning)]
+                raise UserError("pools", f"{self.pools[i]} is {other} once more")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -146,7 +153,7 @@ def run(config: Config) -> dict[str, Any]:
         UserError: a field that cannot be used, data that cannot be read, or a work
             directory that cannot be written.
     """
-    config.validate()
+    config = flags.checked(config)
     stored = stored_results(config)
     if stored is not None:
         return stored
@@ -175,7 +182,13 @@ def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
     from cnnlab.reporting import tables
 
+    finished_before = stored_results(config) is not None
     results = run(config)
+    if finished_before:
+        print(
+            f"finished on {results['environment']['date']}, on images "
+            f"{results['dataset']['fingerprint'][:8]}; --overwrite runs it again\n"
+        )
     print(tables.plain(results))
     print(f"\nreport: {workdir.run_path(config) / 'report.html'}")
 
@@ -298,11 +311,12 @@ def _compare(
             for each, seeds in zip(trained, scored, strict=True)
         ],
         "notes": summary.rate_notes(trained),
+        # A scored seed's time holds its training run's, which counts once.
         "seconds": sum(each.seconds for each in trained)
         + sum(
-            s["seconds"] - run["seconds"]
+            seed["seconds"] - run["seconds"]
             for each, seeds in zip(trained, scored, strict=True)
-            for run, s in zip(each.runs, seeds, strict=True)
+            for run, seed in zip(each.runs, seeds, strict=True)
         ),
     }
     return {**results, "comparisons": compare(results)}

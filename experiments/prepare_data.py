@@ -1,7 +1,7 @@
 """Downloads a TFDS image classification set and prepares it for `--dataset`.
 
 The download is checked against TFDS's registered SHA-256 sums. This needs TensorFlow
-(pip install 'cnnlab[prepare]'); reading the set afterwards does not.
+(pip install -e '.[prepare]'); reading the set afterwards does not.
 
 python -m experiments.prepare_data --dataset=mnist --data_dir=~/tensorflow_datasets
 """

@@ -44,7 +44,7 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
             raise UserError(
                 "dataset",
                 f"preparing {name!r} needs TensorFlow ({module} is not installed): "
-                "pip install 'cnnlab[prepare]'; reading it afterwards does not",
+                "pip install -e '.[prepare]'; reading it afterwards does not",
             )
     try:
         root.mkdir(parents=True, exist_ok=True)

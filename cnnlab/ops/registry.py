@@ -3,7 +3,7 @@
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 
@@ -53,7 +53,9 @@ class Registry(Mapping[str, Callable]):
             )
         function = self[name]
         allowed = _option_names(function)
-        for option in options:
+        for option, value in options.items():
+            if not isinstance(value, Hashable):
+                raise ValueError(f"{name}'s option {option!r} cannot be {value!r}")
             if option not in allowed:
                 choices = ", ".join(allowed) if allowed else "none"
                 raise ValueError(

@@ -107,7 +107,7 @@ def _context(results: Mapping) -> str:
             if dataset.get(split)
         ]
         summary = dataset["summary"].rstrip(".")
-        words.append(f"{dataset['name']}: {summary}; {wording.listed(sizes)}.")
+        words.append(f"{summary}; {wording.listed(sizes)}.")
     models = sorted({arm["model"] for arm in results["arms"]})
     numbers = sorted({arm["test_accuracy"]["n"] for arm in results["arms"]})
     seeds = " or ".join(wording.seeds(number) for number in numbers)
@@ -155,7 +155,10 @@ def _choice(results: Mapping) -> str:
         )
     else:
         chosen = ""
-    chosen += "The test set had no part in any choice: it was read once, at the end."
+    chosen += (
+        "The test set had no part in any choice: it was read when every arm was "
+        "trained."
+    )
     parts = [page.element("h2", "How choices were made"), page.element("p", chosen)]
     return "\n".join(parts + [page.element("p", note) for note in notes])
 

@@ -89,7 +89,8 @@ def interval_note(results: Mapping) -> str:
     return (
         f"Mean ± half the width of its {wording.CONFIDENCE} Student interval over "
         f"{over} seeds. "
-        "Gap: train minus test accuracy, in percentage points."
+        "Train accuracy is on as many images as the test's, gap is train minus test, "
+        "in percentage points."
     )
 
 

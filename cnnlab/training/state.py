@@ -79,6 +79,7 @@ def train_step(
             rngs={"pool": key_for(state.seed, "pool", state.step)},
             mutable=["batch_stats"],
         )
+        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean(), (losses.sum(), logits, updated)
 

@@ -1,7 +1,9 @@
 """The comparison, end to end, on a few small glyphs."""
 
 import dataclasses
+import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from experiments import comparison, flags
+from experiments import comparison, flags, scoring
 from experiments.pooling_comparison import Config, main, run
 from experiments.workdir import arm_directory
 
@@ -108,14 +110,59 @@ def test_each_arm_takes_its_best_rate_on_validation(finished):
         assert rates == pytest.approx(last)
 
 
-def test_the_test_set_is_read_once_by_each_final_net(finished):
-    config, _ = finished
+def test_no_arm_reads_the_test_set_before_all_are_trained(finished, workdir):
+    config = dataclasses.replace(finished[0], workdir=workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "score", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    assert not any(line["split"] == "test" for line in lines(config))
+    assert not (Path(workdir) / "predictions").exists()
+    # What remains needs no training.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison.Comparison, "_fit", None)
+        assert facts(run(config)) == facts(finished[1])
     read = [
         (line["arm"], line["seed"]) for line in lines(config) if line["split"] == "test"
     ]
     assert sorted(read) == sorted(
         (pool, seed) for pool in config.pools for seed in range(config.seeds)
     )
+
+
+def facts(results):
+    """What a run must come to, however often it was stopped."""
+    return [
+        [
+            (seed["params_hash"], seed["test_accuracy"], seed["test_loss"])
+            for seed in arm["seeds"]
+        ]
+        for arm in results["arms"]
+    ]
+
+
+def test_the_report_says_what_was_run(finished):
+    config, results = finished
+    page = (Path(config.workdir) / "report.html").read_text()
+    page = html.unescape(re.sub("<[^>]*>", "", page))
+    for text in (
+        results["command"],
+        results["dataset"]["summary"],
+        results["question"],
+        "lp_pool(p=3.0)",
+    ):
+        assert text in page
+    assert "glyphs: glyphs" not in page
+    for figure in results["figures"]:
+        assert (Path(config.workdir) / figure).stat().st_size > 1000
+    trained = [line for line in lines(config) if line["split"] != "test"]
+    assert results["seconds"] >= sum(line["seconds"] for line in trained)
+
+
+def test_the_command_leaves_out_what_belongs_to_one_call(finished):
+    again = dataclasses.replace(finished[0], overwrite=True)
+    assert flags.command_line(again) == finished[1]["command"]
+    assert "progress" not in finished[1]["command"]
 
 
 def test_checkpoints_hold_the_parameters_that_are_named(finished):
@@ -139,31 +186,22 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch, capsys):
 
 def test_a_stopped_run_goes_on_to_the_same_results(finished, workdir, monkeypatch):
     config = dataclasses.replace(finished[0], workdir=workdir)
-    score, calls = comparison.Comparison._scores, []
+    train, epochs = comparison.training.train_epoch, []
 
-    def stopped(self, *args):
-        calls.append(args)
-        # After the first seed of the second arm: rates tried, one seed done.
-        if len(calls) == 4:
+    def stopped(*args, **more):
+        epochs.append(more)
+        # In the second epoch of the second arm's first run at its first rate: the
+        # first arm has taken 3 runs of 2 epochs.
+        if len(epochs) == 8:
             raise KeyboardInterrupt
-        return score(self, *args)
+        return train(*args, **more)
 
-    monkeypatch.setattr(comparison.Comparison, "_scores", stopped)
+    monkeypatch.setattr(comparison.training, "train_epoch", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(config)
     results = run(config)
-    # The three seeds that were finished were not scored again.
-    assert len(calls) == 5
-
-    def facts(of):
-        return [
-            [
-                (seed["params_hash"], seed["test_accuracy"], seed["test_loss"])
-                for seed in arm["seeds"]
-            ]
-            for arm in of["arms"]
-        ]
-
+    # Only the epoch before the stop was made twice.
+    assert len(epochs) == 8 + 6
     assert facts(results) == facts(finished[1])
 
     def keys(of):
@@ -179,6 +217,22 @@ def test_a_stopped_run_goes_on_to_the_same_results(finished, workdir, monkeypatc
         )
 
     assert keys(config) == keys(finished[0])
+
+
+def test_a_net_lost_before_its_checkpoint_is_made_again(finished, workdir, monkeypatch):
+    config = dataclasses.replace(finished[0], workdir=workdir)
+    monkeypatch.setattr(comparison.checkpoint, "save", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(config)
+    monkeypatch.undo()
+    assert facts(run(config)) == facts(finished[1])
+    seen = [tuple(sorted(line.items())) for line in map(_place, lines(config))]
+    assert len(seen) == len(set(seen)) == len(lines(finished[0]))
+
+
+def _place(line):
+    names = ("arm", "seed", "learning_rate", "epoch", "split")
+    return {name: line[name] for name in names}
 
 
 def test_arms_begin_alike_and_see_the_same_batches(finished, workdir, monkeypatch):
@@ -257,7 +311,7 @@ def test_images_too_small_for_the_model_are_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
-def _interrupt(*_):
+def _interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
@@ -272,6 +326,15 @@ def _interrupt(*_):
         ({"pools": ("lp_pool(3)",)}, "pools: malformed spec"),
         ({"pools": ("lp_pool(p=0.5)",)}, "pools: .*p 0.5 must be"),
         ({"pools": ()}, "pools: is empty"),
+        ({"pools": "max_pool"}, "pools: 'max_pool' is not a list"),
+        ({"pools": ("lp_pool(p=[1])",)}, "pools: lp_pool's option 'p' cannot be"),
+        (
+            {"pools": ("lp_pool(p=3.0)", "lp_pool(p= 3.0)")},
+            "pools: .* is lp_pool.* once more",
+        ),
+        ({"seeds": 2.0}, "seeds: 2.0 is not an integer"),
+        ({"learning_rates": 0.1}, "learning_rates: 0.1 is not a list"),
+        ({"boundary": "loud"}, "boundary: 'loud' is not one of zero"),
         ({"pools": ("max_pool", "max_pool")}, "pools: max_pool is given twice"),
         ({"model": "lenet6"}, "model: unknown model 'lenet6'; choose from lenet5"),
         ({"dataset": "mnits"}, "dataset: "),
