@@ -5,6 +5,8 @@ import pathlib
 
 # Before jax is imported; a machine with a GPU may say JAX_PLATFORMS=cuda instead.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# A GPU may otherwise multiply float32 with ten bits.
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 
 import jaxtyping
 import pytest
