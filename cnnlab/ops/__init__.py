@@ -1,4 +1,4 @@
-"""Pure functions on arrays: pooling and convolution. Needs jax alone.
+"""Pure functions on arrays: pooling, convolution, normalisation. Knows no flax.
 
 Maps are `[*batch, *spatial, channels]` with any number of leading batch axes.
 """
