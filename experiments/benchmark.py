@@ -5,6 +5,7 @@ them alike. Times are medians over the rounds; read the ratios. An operator's ti
 that of one compiled gradient step on its input, with donated buffers.
 
   python -m experiments.benchmark --suite=ops
+  python -m experiments.benchmark --suite=conv
   python -m experiments.benchmark --suite=epoch
 """
 
@@ -27,9 +28,10 @@ class Config:
 
     suite: str = flags.field(
         "ops",
-        "ops: pools beside Flax's; epoch: an epoch of LeNet-5 over its bare steps, "
-        "with steps in single calls and in one loop",
-        choices=("ops", "epoch"),
+        "ops: pools beside Flax's; conv: the lowerings of the models' convolutions, "
+        "alone and inside a compiled loop; epoch: an epoch of LeNet-5 over its bare "
+        "steps, with steps in single calls and in one loop",
+        choices=("ops", "conv", "epoch"),
     )
     rounds: int = flags.field(20, "how often each contender runs")
     batch_size: int = flags.field(128, "images per step")
@@ -44,7 +46,8 @@ class Config:
 def run(config: Config) -> list[dict[str, Any]]:
     """One row per thing timed: its name, and the milliseconds of each contender."""
     config.validate()
-    return {"ops": _ops, "epoch": _epoch}[config.suite](config)
+    suites = {"ops": _ops, "conv": _conv, "epoch": _epoch}
+    return suites[config.suite](config)
 
 
 def main(config: Config) -> None:
@@ -103,6 +106,68 @@ def _gradient_step(pool: Callable, geometry: tuple, shape: tuple) -> Callable[[]
 
     def call():
         held[0] = jax.block_until_ready(step(held[0], weights))
+
+    return call
+
+
+def _conv(config: Config) -> list[dict[str, Any]]:
+    rows = []
+    for size, channels, window, features in (
+        (28, 1, 5, 64),
+        (14, 64, 5, 64),
+        (28, 1, 5, 6),
+        (32, 16, 3, 16),
+        (8, 64, 3, 64),
+    ):
+        x_shape = (config.batch_size, size, size, channels)
+        kernel_shape = (window, window, channels, features)
+        timed = {
+            name: _conv_step(x_shape, kernel_shape, lowering, looped)
+            for name, lowering, looped in (
+                ("ours", "auto", False),
+                ("im2col", "im2col", False),
+                ("ours in a loop", "auto", True),
+                ("im2col in a loop", "im2col", True),
+            )
+        }
+        title = f"conv {window}x{window}, {channels} to {features}, on {x_shape}"
+        rows.append({"name": title, "milliseconds": interleaved(timed, config)})
+    return rows
+
+
+def _conv_step(
+    x_shape: tuple, kernel_shape: tuple, lowering: str, looped: bool
+) -> Callable[[], None]:
+    """A call that moves a map and a kernel down the gradient of their convolution."""
+    import jax
+    from jax import lax
+
+    from cnnlab.ops import conv
+
+    held = [
+        (
+            jax.random.normal(jax.random.key(0), x_shape),
+            jax.random.normal(jax.random.key(1), kernel_shape),
+        )
+    ]
+    weights = jax.random.normal(jax.random.key(2), (*x_shape[:-1], kernel_shape[-1]))
+
+    def move(pair, weights):
+        def loss(x, kernel):
+            return (conv(x, kernel, lowering=lowering) * weights).sum()
+
+        gradients = jax.grad(loss, argnums=(0, 1))(*pair)
+        return jax.tree.map(lambda value, g: value - 1e-6 * g, pair, gradients)
+
+    def step(pair, weights, count):
+        if looped:
+            return lax.fori_loop(0, count, lambda _, held: move(held, weights), pair)
+        return move(pair, weights)
+
+    compiled = jax.jit(step, donate_argnums=0)
+
+    def call():
+        held[0] = jax.block_until_ready(compiled(held[0], weights, 1))
 
     return call
 
