@@ -108,16 +108,11 @@ class WorkDirectory:
     def __exit__(self, *exception: Any) -> None:
         self.close()
 
-    @property
-    def figures(self) -> Path:
-        return self._directory("figures")
-
-    @property
-    def compile_cache(self) -> Path:
-        return self._directory("compile_cache")
-
     def checkpoints(self, arm: str, seed: int) -> Path:
-        return self._directory("checkpoints", arm_directory(arm), f"seed{seed}")
+        """The folder of a net's checkpoints, made where it is missing."""
+        path = self.path / "checkpoints" / arm_directory(arm) / f"seed{seed}"
+        make_directory(path)
+        return path
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Add one line to `metrics.jsonl`."""
@@ -185,22 +180,11 @@ class WorkDirectory:
     def write_results(self, results: Mapping[str, Any]) -> None:
         self._write_json("results.json", results)
 
-    def write_text(self, relative: str, text: str) -> Path:
-        """Write `text` to a file under the directory; returns the file's path."""
-        return self._write_bytes(relative, text.encode())
-
-    def _directory(self, *parts: str) -> Path:
-        path = self.path.joinpath(*parts)
-        make_directory(path)
-        return path
-
     def _write_json(self, relative: str, content: Mapping[str, Any]) -> None:
         self._write_bytes(relative, encode(content, indent=1) + b"\n")
 
-    def _write_bytes(self, relative: str, content: bytes) -> Path:
-        path = self.path / relative
-        write_whole(path, content)
-        return path
+    def _write_bytes(self, relative: str, content: bytes) -> None:
+        write_whole(self.path / relative, content)
 
 
 def _predictions(arm: str, seed: int) -> str:

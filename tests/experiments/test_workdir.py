@@ -65,9 +65,10 @@ def finish(config):
             "max_pool", 0, logits=[[0.0]], labels=[0], index=[0], dataset_fingerprint=""
         )
         (directory.checkpoints("max_pool", 0) / "weights").write_text("w")
-        (directory.figures / "curve.svg").write_text("<svg/>")
-        (directory.compile_cache / "entry").write_text("c")
-        directory.write_text("report.html", "<p>")
+        for folder, name in (("figures", "curve.svg"), ("compile_cache", "entry")):
+            (directory.path / folder).mkdir()
+            (directory.path / folder / name).write_text("<svg/>")
+        (directory.path / "report.html").write_text("<p>")
         directory.write_results(
             {"status": "complete", "config_hash": flags.configuration_hash(config)}
         )
