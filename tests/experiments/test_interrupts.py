@@ -129,3 +129,29 @@ def test_other_threads_run_the_block_as_it_is():
     thread.start()
     thread.join()
     assert caught == [KeyboardInterrupt]
+
+
+def test_ctrl_c_ends_a_program_that_still_checks_its_flags():
+    program = """
+import dataclasses
+from experiments import flags
+class Config:
+    def validate(self):
+        print("ready", flush=True)
+        while True:
+            pass
+flags.main(dataclasses.dataclass(Config), print, usage="")
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=PATIENCE)
+    finally:
+        child.kill()
+    assert (child.returncode, stderr) == (130, "interrupted\n")
