@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 
 # Before jax is imported; a machine with a GPU may say JAX_PLATFORMS=cuda instead.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -13,6 +14,9 @@ import pytest
 
 # PEP 484 lets an int stand where a float is wanted.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+
+# A background job ignores Ctrl-C, and so would the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The shapes in the operators' signatures are checked at every call that a test makes.
 # It has to be in place before anything imports cnnlab.ops.
