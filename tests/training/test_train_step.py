@@ -9,7 +9,13 @@ import pytest
 import tiny
 
 from cnnlab.ops import pools
-from cnnlab.training import init, key_for, train_step, with_learning_rate
+from cnnlab.training import (
+    init,
+    key_for,
+    momentum_sgd,
+    train_step,
+    with_learning_rate,
+)
 
 step = jax.jit(train_step, static_argnums=(0, 1))
 
@@ -28,14 +34,17 @@ def batches():
 
 
 def test_steps_equal_momentum_descent_in_numpy():
-    peak, momentum = 0.05, 0.9
+    peak, momentum, clip = 0.05, 0.9, 5.0
     model = SoftmaxRegression()
+    optimizer = momentum_sgd(
+        tiny.TOTAL_STEPS, momentum=momentum, warmup=1 / tiny.TOTAL_STEPS, clip=clip
+    )
     state = tiny.begin(model, learning_rate=peak)
     weights, bias = (
         np.asarray(state.params["Dense_0"][name], np.float64)
         for name in ("kernel", "bias")
     )
-    speed = [np.zeros_like(weights), np.zeros_like(bias)]
+    speed, norms = [np.zeros_like(weights), np.zeros_like(bias)], []
     for t, (images, labels) in enumerate(batches()):
         x = np.asarray(images, np.float64).reshape(len(labels), -1)
         powers = np.exp(x @ weights + bias)
@@ -46,6 +55,9 @@ def test_steps_equal_momentum_descent_in_numpy():
 
         error = (probabilities - right) / len(labels)
         gradients = [x.T @ error, error.sum(axis=0)]
+        norm = np.sqrt(sum(np.square(g).sum() for g in gradients))
+        norms.append(norm)
+        gradients = [g * min(1, clip / norm) for g in gradients]
         fallen = (t - 1) / (tiny.TOTAL_STEPS - 1)
         rate = peak * (1 + np.cos(np.pi * fallen)) / 2 if t else 0
         speed = [momentum * v + g for v, g in zip(speed, gradients, strict=True)]
@@ -54,13 +66,15 @@ def test_steps_equal_momentum_descent_in_numpy():
         weights = weights - rate * ahead[0]
         bias = bias - rate * ahead[1]
 
-        state, totals = step(model, tiny.OPTIMIZER, state, images, labels)
+        state, totals = step(model, optimizer, state, images, labels)
         np.testing.assert_allclose(totals.loss, loss, rtol=1e-5)
         assert totals.correct == hits
         assert totals.examples == len(labels)
         got = state.params["Dense_0"]
         np.testing.assert_allclose(got["kernel"], weights, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(got["bias"], bias, rtol=1e-4, atol=1e-6)
+    # Some gradients were shortened, and some were short enough.
+    assert min(norms) < clip < max(norms), norms
 
 
 def test_the_optimizer_may_be_any_of_optax():
