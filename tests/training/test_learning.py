@@ -15,7 +15,7 @@ def test_lenet5_learns_a_few_hundred_glyphs():
     model = create_model("lenet5", dataset.num_classes)
     optimizer = training.momentum_sgd(epochs * (examples // batch_size))
     state = training.init(model, optimizer, 0, dataset.image_shape)
-    state = training.with_learning_rate(state, 0.03)
+    state = training.with_learning_rate(state, 0.2)
     scaling = training.scaling_of(dataset.train)
     data = training.resident(dataset.train, scaling)
     losses = []
