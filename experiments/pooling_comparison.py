@@ -203,7 +203,7 @@ def _plan(config: Config, dataset):
     import jax.numpy as jnp
 
     from cnnlab.models import create_model
-    from experiments.comparison import Arm, Schedule
+    from experiments.arms import Arm, Schedule
 
     schedule = Schedule(
         seeds=config.seeds,
@@ -261,7 +261,8 @@ def _compare(
     """Trains every arm, then scores every net, and draws it together."""
     from cnnlab.statistics import compare
     from experiments import scoring, summary
-    from experiments.comparison import Comparison, drop_unfinished, parameters
+    from experiments.arms import parameters
+    from experiments.comparison import Comparison, drop_unfinished
     from experiments.environment import environment
     from experiments.progress import Progress
 

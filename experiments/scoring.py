@@ -8,7 +8,8 @@ import numpy as np
 
 from cnnlab import training
 from cnnlab.diagnostics.shifts import accuracy_under_shifts
-from experiments.comparison import Arm, Comparison, Trained, scores_name
+from experiments.arms import Arm, Trained
+from experiments.comparison import Comparison, scores_name
 
 
 def score(
