@@ -139,6 +139,10 @@ class Config:
                     registry.resolve(spec)
                 except ValueError as error:
                     raise UserError(name, str(error)) from None
+        given = parse_spec(self.model)[1]
+        for option, flag in (("pool", "pools"), ("boundary", "boundary")):
+            if option in given:
+                raise UserError("model", f"{self.model} sets {option}; use --{flag}")
         meanings = [parse_spec(pool) for pool in self.pools]
         for i, meaning in enumerate(meanings):
             if meaning in meanings[:i]:

@@ -337,6 +337,14 @@ def _interrupt(*_, **__):
         ({"boundary": "loud"}, "boundary: 'loud' is not one of zero"),
         ({"pools": ("max_pool", "max_pool")}, "pools: max_pool is given twice"),
         ({"model": "lenet6"}, "model: unknown model 'lenet6'; choose from lenet5"),
+        (
+            {"model": "lenet5(pool='max_pool')"},
+            "model: .* sets pool; use --pools",
+        ),
+        (
+            {"model": "lenet5(boundary='circular')"},
+            "model: .* sets boundary; use --boundary",
+        ),
         ({"dataset": "mnits"}, "dataset: "),
         ({"seeds": 0}, "seeds: 0 is less than 1"),
         ({"epochs": -1}, "epochs: -1 is less than 1"),
