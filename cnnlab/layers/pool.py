@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
 from flax.core import FrozenDict
 from jax import Array
 from jaxtyping import Float
 
 from cnnlab.ops import pools
+from cnnlab.ops.pool_definition import weights_of
 from cnnlab.ops.registry import takes
 
 
@@ -16,7 +19,8 @@ class Pool(nn.Module):
     """Any pool by name, spec or function: `Pool("lp_pool", p=3.0)`, `Pool("max_pool")`.
 
     A pool that draws takes its key from the rng stream "pool" when `train` is true, and
-    gives its expectation when it is false.
+    gives its expectation when it is false. A pool that learns has those of its weights
+    as parameters, under their own names, that spec and options leave open.
 
     Attributes:
         pool: a name or spec from `ops.pools`, or any function
@@ -42,9 +46,16 @@ class Pool(nn.Module):
         options = dict(self.options)
         if self.boundary != "zero":
             options["boundary"] = self.boundary
+        for name, first in weights_of(pool, self.window_shape, x.shape[-1]).items():
+            if name not in options:
+                options[name] = self.param(name, _constant, first)
         if train and takes(pool, "key"):
             options["key"] = self.make_rng("pool")
         return pool(x, self.window_shape, strides, self.padding, **options)
+
+
+def _constant(key: Array, first: np.ndarray) -> Array:
+    return jnp.asarray(first, jnp.float32)
 
 
 def _accept_options_directly(cls: type[Pool]) -> None:

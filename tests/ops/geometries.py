@@ -28,7 +28,9 @@ class Case(NamedTuple):
 
     def apply(self, pool, x, **options):
         """`pool` over `x` along this path."""
-        return pool(x, *self.arguments(), boundary=self.boundary, **options)
+        if self.boundary != "zero":
+            options["boundary"] = self.boundary
+        return pool(x, *self.arguments(), **options)
 
 
 CASES = {
@@ -63,12 +65,14 @@ SPECS = (
 )
 
 
-def modes():
-    """Every registered pool, and once more with a fixed draw where it draws.
+def modes(trait=None):
+    """Every registered pool (of a trait), and with a fixed draw where it draws.
 
     As test parameters, each a function (map, window_shape, ...) -> map.
     """
     for name, pool in pools.items():
+        if trait is not None and not getattr(pool.traits, trait):
+            continue
         yield pytest.param(pool, id=name)
         if takes(pool, "key"):
             drawn = functools.partial(pool, key=jax.random.key(3))
@@ -77,10 +81,11 @@ def modes():
 
 def has_reference(name):
     """Whether `name` has a NumPy reference that takes the pool's options."""
-    if name not in references.POOLS:
+    known = references.POOLS | references.MAPS
+    if name not in known:
         return False
     ours = inspect.signature(pools[name]).parameters
-    theirs = inspect.signature(references.POOLS[name]).parameters
+    theirs = inspect.signature(known[name]).parameters
     options = {p for p in ours if ours[p].kind == inspect.Parameter.KEYWORD_ONLY}
     return options - {"key", "boundary"} <= set(theirs)
 

@@ -124,14 +124,14 @@ def test_examples_do_not_see_each_other(apply):
     np.testing.assert_array_equal(spoiled[1], apply(x)[1])
 
 
-@MODES
+@pytest.mark.parametrize("pool", list(modes("channelwise")))
 def test_channels_do_not_see_each_other(apply):
     x = jnp.asarray(signed_map(TRIAL.shape))
     spoiled = apply(x.at[..., 0].set(jnp.nan))
     np.testing.assert_array_equal(spoiled[..., 1], apply(x)[..., 1])
 
 
-@MODES
+@pytest.mark.parametrize("pool", list(modes("local")))
 def test_nan_stays_visible_where_a_window_sees_it(apply):
     x = signed_map(TRIAL.shape)
     x[0, 2, 2, 0] = np.nan
@@ -142,7 +142,7 @@ def test_nan_stays_visible_where_a_window_sees_it(apply):
     np.testing.assert_array_equal(np.isnan(apply(jnp.asarray(x))), sees)
 
 
-@MODES
+@pytest.mark.parametrize("pool", list(modes("averaging")))
 def test_constants_are_fixed_points(pool):
     x = jnp.full((1, 5, 5, 2), 0.7)
     out = pool(x, 3, 2)

@@ -1,0 +1,210 @@
+"""What makes a function a pool, and the registry that holds them.
+
+A pool is `pool(x, window_shape, strides=1, padding="VALID", **options)`:
+
+- `x`: `[*batch, *spatial, channels]`, any number of batch axes. An int `window_shape`
+  is a square 2-D window; a tuple gives one to three spatial axes.
+- `strides`, `padding`: as in `flax.linen`, and more (see `windows.geometry`).
+- `boundary`: what the padded margin holds; "zero" means nothing: padding then never
+  wins a maximum and is never drawn.
+
+`@windowed` makes one of the reduction of a window's taps, `@mapped` of a function of
+the whole map; `@pools.register` enters it under its name, which makes it a layer, a
+model option, a flag value and a row of tests. Sums run in at least float32 and the
+result has the map's dtype.
+"""
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sized
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Num
+
+from cnnlab.ops import windows
+from cnnlab.ops.named import named
+from cnnlab.ops.registry import Registry
+from cnnlab.ops.windows import Geometry
+
+pools = Registry("pool")
+
+# The first value of a learned weight, for a window over maps of so many channels.
+Initial = Callable[[Geometry, int], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Traits:
+    """What can be said of a pool's values beyond its equation; tests hold it to them.
+
+    Attributes:
+        local: an entry of the result depends on its own window alone.
+        channelwise: a channel of the result depends on that channel alone.
+        averaging: a constant map, not padded, gives that constant.
+    """
+
+    local: bool = True
+    channelwise: bool = True
+    averaging: bool = True
+
+
+def windowed(
+    fill: float = 0.0,
+    *,
+    weights: Mapping[str, Initial] | None = None,
+    averaging: bool = True,
+) -> Callable[[Callable], Callable]:
+    """Makes a pool of a reduction `reduce_taps(taps, **options) -> Array`.
+
+    Args:
+        fill: what a tap on the padding holds under boundary "zero" (an infinity becomes
+            the extreme of an integer dtype).
+        weights, averaging: as in `mapped`.
+    """
+
+    def decorate(reduce_taps: Callable) -> Callable:
+        def whole_map(x, window, **options):
+            taps = windows.taps(x, window, _representable(fill, x.dtype))
+            return reduce_taps(taps, **options)
+
+        return _pool(
+            whole_map,
+            tuple(windows.BOUNDARIES),
+            weights,
+            Traits(averaging=averaging),
+            described_by=reduce_taps,
+        )
+
+    return decorate
+
+
+def mapped(
+    *,
+    boundaries: tuple[str, ...] = tuple(windows.BOUNDARIES),
+    weights: Mapping[str, Initial] | None = None,
+    traits: Traits = Traits(),  # noqa: B008 (frozen)
+) -> Callable[[Callable], Callable]:
+    """Makes a pool of a function `body(x, window, **options) -> Array`.
+
+    `window` is the checked `Geometry`, in whose words (and the options') the pool's one
+    equation is named.
+
+    Args:
+        boundaries: those that the pool has a meaning for, its default first.
+        weights: learned options. Each is None (the initial value given here, where a
+            layer starts), an array of that shape, or a number for all of its entries.
+    """
+
+    def decorate(body: Callable) -> Callable:
+        return _pool(body, boundaries, weights, traits, described_by=body)
+
+    return decorate
+
+
+def weights_of(
+    pool: Callable, window_shape: windows.Sizes, channels: int
+) -> dict[str, np.ndarray]:
+    """The initial values of a pool's learned weights that its spec leaves open."""
+    bound = {}
+    while isinstance(pool, functools.partial):
+        bound, pool = {**pool.keywords, **bound}, pool.func
+    rank = len(window_shape) if isinstance(window_shape, Sized) else 2
+    size = windows.sizes(window_shape, rank, "window_shape")
+    window = windows.geometry(size, size, 1, "VALID")
+    return {
+        name: np.asarray(initial(window, channels))
+        for name, initial in getattr(pool, "weights", {}).items()
+        if bound.get(name) is None
+    }
+
+
+# Arrays among a pool's options are traced; everything else is part of its name.
+_ARRAYS = (jax.Array, np.ndarray)
+
+
+def _pool(body, boundaries, weights, traits, *, described_by):
+    """The pool that `body` computes, under the name and options of `described_by`."""
+    weights = dict(weights or {})
+
+    def pool(
+        x: Num[Array, "*batch_and_space channels"],
+        window_shape: windows.Sizes,
+        strides: windows.Sizes = 1,
+        padding: windows.Padding = "VALID",
+        *,
+        boundary: str = boundaries[0],
+        **options,
+    ) -> Num[Array, "*batch_and_space_out channels"]:
+        window = _geometry(x, window_shape, strides, padding, boundary)
+        if boundary not in boundaries:
+            raise ValueError(
+                f"{described_by.__name__} has no boundary {boundary!r}; "
+                f"choose from {', '.join(boundaries)}"
+            )
+        arrays = {k: v for k, v in options.items() if isinstance(v, _ARRAYS)}
+        for name, initial in weights.items():
+            first = np.asarray(initial(window, x.shape[-1]))
+            arrays[name] = _weight(name, options.get(name), first)
+        static = {k: v for k, v in options.items() if k not in arrays}
+        spec = "".join(f", {k}={v!r}" for k, v in static.items() if v is not None)
+        call = named(
+            f"{described_by.__name__}({window}{spec})",
+            _in_dtype,
+            compute=body,
+            window=window,
+            **static,
+        )
+        return call(x, **arrays)
+
+    parameters = list(inspect.signature(pool).parameters.values())
+    own = inspect.signature(described_by).parameters.values()
+    parameters[-1:] = [p for p in own if p.kind == p.KEYWORD_ONLY]
+    pool.__signature__ = inspect.Signature(parameters)
+    for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(pool, attribute, getattr(described_by, attribute))
+    pool.weights, pool.traits = weights, traits
+    return pool
+
+
+def _in_dtype(x, *, compute, **keywords):
+    return compute(x, **keywords).astype(x.dtype)
+
+
+def _weight(name: str, value, initial: np.ndarray):
+    if value is None:
+        return initial
+    try:
+        shape = np.shape(value)
+    except ValueError:
+        raise TypeError(f"{name} takes numbers, got {value!r}") from None
+    if shape not in ((), initial.shape):
+        raise ValueError(
+            f"{name} of shape {shape} must have shape {initial.shape}, or be one number"
+        )
+    return jnp.broadcast_to(jnp.asarray(value), initial.shape)
+
+
+def _representable(fill: float, dtype) -> float | int:
+    if math.isinf(fill) and jnp.issubdtype(dtype, jnp.integer):
+        extremes = jnp.iinfo(dtype)
+        return extremes.max if fill > 0 else extremes.min
+    return fill
+
+
+def _geometry(x, window_shape, strides, padding, boundary) -> Geometry:
+    if not jnp.issubdtype(x.dtype, jnp.number):
+        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
+    rank = len(window_shape) if isinstance(window_shape, Sized) else 2
+    if not 1 <= rank <= 3:
+        raise ValueError(f"window_shape {window_shape} must have 1 to 3 entries")
+    if x.ndim < rank + 1:
+        raise ValueError(
+            f"a window with {rank} axes needs a map [*batch, {rank} spatial axes, "
+            f"channels], got shape {x.shape}"
+        )
+    spatial = x.shape[x.ndim - rank - 1 : -1]
+    return windows.geometry(spatial, window_shape, strides, padding, boundary)
