@@ -39,31 +39,37 @@ Initial = Callable[[Geometry, int], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Traits:
-    """What can be said of a pool's values beyond its equation; tests hold it to them.
+    """What can be said of a pool beyond its equation; the tests hold it to them.
 
     Attributes:
         local: an entry of the result depends on its own window alone.
         channelwise: a channel of the result depends on that channel alone.
         averaging: a constant map, not padded, gives that constant.
+        selecting: an entry of the result is one of its window's entries, the first of
+            equal ones, and its gradient goes to that one alone.
+        shift_exact: a circular shift of the map leaves the result the same, or shifts
+            it where the strides divide the map.
     """
 
     local: bool = True
     channelwise: bool = True
     averaging: bool = True
+    selecting: bool = False
+    shift_exact: bool = False
 
 
 def windowed(
     fill: float = 0.0,
     *,
     weights: Mapping[str, Initial] | None = None,
-    averaging: bool = True,
+    traits: Traits = Traits(),  # noqa: B008 (frozen)
 ) -> Callable[[Callable], Callable]:
     """Makes a pool of a reduction `reduce_taps(taps, **options) -> Array`.
 
     Args:
         fill: what a tap on the padding holds under boundary "zero" (an infinity becomes
             the extreme of an integer dtype).
-        weights, averaging: as in `mapped`.
+        weights, traits: as in `mapped`.
     """
 
     def decorate(reduce_taps: Callable) -> Callable:
@@ -71,13 +77,8 @@ def windowed(
             taps = windows.taps(x, window, _representable(fill, x.dtype))
             return reduce_taps(taps, **options)
 
-        return _pool(
-            whole_map,
-            tuple(windows.BOUNDARIES),
-            weights,
-            Traits(averaging=averaging),
-            described_by=reduce_taps,
-        )
+        boundaries = tuple(windows.BOUNDARIES)
+        return _pool(whole_map, boundaries, weights, traits, described_by=reduce_taps)
 
     return decorate
 

@@ -10,13 +10,13 @@ import numbers
 import jax.numpy as jnp
 from jax import Array
 
-from cnnlab.ops.pool_definition import pools, windowed
+from cnnlab.ops.pool_definition import Traits, pools, windowed
 from cnnlab.ops.reductions import count, power, scaled, total, wide
 from cnnlab.ops.windows import Taps
 
 
 @pools.register
-@windowed(fill=-math.inf)
+@windowed(fill=-math.inf, traits=Traits(selecting=True))
 def max_pool(taps: Taps) -> Array:
     """The largest entry of each window.
 
