@@ -1,0 +1,85 @@
+"""Transposed convolution with parameters."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import Float
+
+from cnnlab.ops.transposed_convolution import conv_transpose
+
+
+class ConvTranspose(nn.Module):
+    """`ops.conv_transpose` with a kernel and a bias, kept as Flax keeps them.
+
+    Attributes:
+        kernel_size: an int is a square 2-D window; a tuple gives 1 to 3 spatial axes.
+        strides, padding, dilation, groups, boundary, output_shape: as in
+            `ops.conv_transpose`; padding is that of the convolution it is the adjoint
+            of, where Flax's pairs count rows added around the spread map.
+        transpose_kernel: whether the kernel is kept as the operator takes it,
+            [*window, features / groups, channels], rather than flipped and with its
+            channels first, [*window, channels / groups, features].
+        dtype: of the computation; None takes it from the input and the parameters.
+    """
+
+    features: int
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
+    padding: str | int | Sequence = "SAME"
+    dilation: int | Sequence[int] = 1
+    groups: int = 1
+    boundary: str = "zero"
+    output_shape: int | Sequence[int] | None = None
+    transpose_kernel: bool = False
+    use_bias: bool = True
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*batch_and_space channels"]
+    ) -> Float[Array, "*batch_and_space_out features"]:
+        size = self.kernel_size
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        channels, groups = x.shape[-1], self.groups
+        if groups < 1 or channels % groups or self.features % groups:
+            raise ValueError(
+                f"groups {groups} does not divide {channels} channels and "
+                f"{self.features} features"
+            )
+        if self.transpose_kernel:
+            shape = (*size, self.features // groups, channels)
+        else:
+            shape = (*size, channels // groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        bias = None
+        if self.use_bias:
+            bias = self.param(
+                "bias", self.bias_init, (self.features,), self.param_dtype
+            )
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x = conv_transpose(
+            x,
+            kernel if self.transpose_kernel else _transposed(kernel, groups),
+            self.strides,
+            self.padding,
+            dilation=self.dilation,
+            groups=groups,
+            boundary=self.boundary,
+            output_shape=self.output_shape,
+        )
+        return x if bias is None else x + bias
+
+
+def _transposed(kernel: Array, groups: int) -> Array:
+    """`kernel` flipped, its two axes of channels exchanged within every group."""
+    *size, channels, features = kernel.shape
+    flipped = jnp.flip(kernel, range(len(size)))
+    grouped = flipped.reshape(*size, channels, groups, features // groups)
+    return grouped.swapaxes(-3, -1).reshape(*size, features // groups, -1)
