@@ -4,19 +4,29 @@ Maps are `[*batch, *spatial, channels]` with any number of leading batch axes.
 """
 
 from cnnlab.ops.convolution import conv
+from cnnlab.ops.median import median_pool
+from cnnlab.ops.mixed_pooling import gated_pool, mixed_pool
 from cnnlab.ops.normalization import local_response_norm
 from cnnlab.ops.pool_definition import mapped, pools, windowed
-from cnnlab.ops.pooling import avg_pool, lp_pool, max_pool
+from cnnlab.ops.pooling import avg_pool, l2_pool, lp_pool, max_pool, min_pool
+from cnnlab.ops.smooth_pooling import log_sum_exp_pool, soft_pool
 from cnnlab.ops.stochastic import stochastic_pool
 
 __all__ = [
     "avg_pool",
     "conv",
+    "gated_pool",
+    "l2_pool",
     "local_response_norm",
+    "log_sum_exp_pool",
     "lp_pool",
     "mapped",
     "max_pool",
+    "median_pool",
+    "min_pool",
+    "mixed_pool",
     "pools",
+    "soft_pool",
     "stochastic_pool",
     "windowed",
 ]

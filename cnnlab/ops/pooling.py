@@ -1,4 +1,4 @@
-"""The classic reductions of a window: its maximum and its means.
+"""The classic reductions of a window: its extremes and its means.
 
 To add a pool, write the reduction of its taps and register it: `@pools.register
 @windowed(fill=...)`. `pool_definition` says what a pool is.
@@ -6,6 +6,8 @@ To add a pool, write the reduction of its taps and register it: `@pools.register
 
 import math
 import numbers
+import operator
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import Array
@@ -23,12 +25,29 @@ def max_pool(taps: Taps) -> Array:
     The first of equal entries takes the whole gradient, padding never wins, and a NaN
     in the window is the result (as in PyTorch).
     """
+    return _first_winner(taps, operator.gt)
+
+
+@pools.register
+@windowed(fill=math.inf, traits=Traits(selecting=True))
+def min_pool(taps: Taps) -> Array:
+    """The smallest entry of each window: minus the `max_pool` of minus the map.
+
+    The first of equal entries takes the whole gradient, padding never wins, and a NaN
+    in the window is the result. Integers keep their dtype. A shift of the map by a
+    multiple of the strides shifts the result, boundary aside.
+    """
+    return _first_winner(taps, operator.lt)
+
+
+def _first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
+    """The entry that beats every other; the first of equal ones, before any padding."""
     best, *others = taps.values
     seen = taps.real and taps.real[0]
     for i, tap in enumerate(others, 1):
-        wins = (tap > best) | (tap != tap)
+        wins = beats(tap, best) | (tap != tap)
         if taps.real is not None:
-            # An entry that equals the padding's -inf still comes before it.
+            # An entry that equals what the padding holds still comes before it.
             wins |= taps.real[i] & ~seen
             seen = seen | taps.real[i]
         best = jnp.where(wins, tap, best)
@@ -79,6 +98,30 @@ def lp_pool(
         raise TypeError(f"p takes a number, got {p!r}")
     if not 1 <= p < math.inf:
         raise ValueError(f"p {p!r} must be a finite number of at least 1")
+    return _power_mean(taps, p, normalize, count_include_pad)
+
+
+@pools.register
+@windowed()
+def l2_pool(
+    taps: Taps, *, normalize: bool = True, count_include_pad: bool = True
+) -> Array:
+    """The root mean square sqrt(mean x^2) of each window: `lp_pool` at p = 2.
+
+    A window of zeros gives 0 with gradient 0. A shift of the map by a multiple of the
+    strides shifts the result, boundary aside.
+
+    Args:
+        normalize: False gives sqrt(sum x^2), the norm itself.
+        count_include_pad: as in `avg_pool`.
+
+    Source: as of `lp_pool`, whose authors take it for their best nets.
+    """
+    return _power_mean(taps, 2, normalize, count_include_pad)
+
+
+def _power_mean(taps: Taps, p: float, normalize: bool, count_include_pad: bool):
+    """(mean |x|^p)^(1/p), or (sum |x|^p)^(1/p), whose gradient at zeros is 0."""
     magnitudes = taps.map(lambda tap: jnp.abs(wide(tap)))
     scale, shares = scaled(magnitudes)
     mean = total(shares.map(lambda share: power(share, p)))

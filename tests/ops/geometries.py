@@ -62,6 +62,16 @@ SPECS = (
     "lp_pool(p=1)",
     "lp_pool(p=1.5, count_include_pad=False)",
     "lp_pool(p=3.0, normalize=False)",
+    "l2_pool(count_include_pad=False)",
+    "l2_pool(normalize=False)",
+    "soft_pool(beta=0)",
+    "soft_pool(beta=3.0)",
+    "log_sum_exp_pool(r=0.01)",
+    "log_sum_exp_pool(r=4.0)",
+    "log_sum_exp_pool(normalize=False)",
+    "mixed_pool(alpha=0.25, count_include_pad=False)",
+    "gated_pool(gating_mask=0.5)",
+    "gated_pool(gating_mask=-1, count_include_pad=False)",
 )
 
 
