@@ -85,13 +85,13 @@ def separable_conv(
     Source: Chollet, 2017, "Xception: deep learning with depthwise separable
     convolutions", https://arxiv.org/abs/1610.02357.
     """
-    between, taps = depthwise_kernel.shape[-1:], pointwise_kernel.shape[:-2]
-    if pointwise_kernel.shape[:-1] != (1,) * (depthwise_kernel.ndim - 2) + between:
-        raise ValueError(
-            f"pointwise kernel of shape {pointwise_kernel.shape} must be [*ones, "
-            f"channels between, features], of {(1,) * len(taps) + between}"
-        )
     x = depthwise_conv(
         x, depthwise_kernel, strides, padding, dilation=dilation, boundary=boundary
     )
+    wanted = (1,) * (depthwise_kernel.ndim - 2) + depthwise_kernel.shape[-1:]
+    if pointwise_kernel.shape[:-1] != wanted:
+        raise ValueError(
+            f"pointwise kernel of shape {pointwise_kernel.shape} must be "
+            f"({', '.join(map(str, wanted))}, features)"
+        )
     return conv(x, pointwise_kernel)
