@@ -7,7 +7,6 @@ are a matrix on each axis: exact for any size, and on every backend the same.
 """
 
 import functools
-import operator
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from cnnlab.ops.named import named
+from cnnlab.ops.windows import is_integer
 
 
 def alias_free_activation(
@@ -63,7 +63,11 @@ def alias_free_activation(
     """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"an activation needs a floating-point map, got {x.dtype}")
-    up, axes = operator.index(up), operator.index(axes)
+    if not callable(activation):
+        raise TypeError(f"an activation is a function, got {activation!r}")
+    for name, value in {"up": up, "axes": axes}.items():
+        if not is_integer(value):
+            raise TypeError(f"{name} takes an integer, got {value!r}")
     if up < 1:
         raise ValueError(f"up {up} must be at least 1")
     if not 1 <= axes <= 3:
