@@ -135,8 +135,8 @@ def _flat(x, *, compute, axes):
 
 def _adaptive(name, reduce, x, output_shape):
     rank = len(output_shape) if isinstance(output_shape, Sized) else 2
-    output_shape = windows.sizes(output_shape, rank, "output_shape")
     _spatial_shape(x, rank)
+    output_shape = windows.sizes(output_shape, rank, "output_shape")
     call = named(
         f"{name}(output_shape={output_shape})",
         _axis_by_axis,
