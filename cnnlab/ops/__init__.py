@@ -4,6 +4,16 @@ Maps are `[*batch, *spatial, channels]` with any number of leading batch axes.
 """
 
 from cnnlab.ops.convolution import conv
+from cnnlab.ops.fractional import fractional_max_pool
+from cnnlab.ops.global_pooling import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    global_avg_pool,
+    global_concat_pool,
+    global_max_pool,
+    global_pools,
+)
+from cnnlab.ops.importance import lip_pool
 from cnnlab.ops.median import median_pool
 from cnnlab.ops.mixed_pooling import gated_pool, mixed_pool
 from cnnlab.ops.normalization import local_response_norm
@@ -11,17 +21,28 @@ from cnnlab.ops.pool_definition import mapped, pools, windowed
 from cnnlab.ops.pooling import avg_pool, l2_pool, lp_pool, max_pool, min_pool
 from cnnlab.ops.smooth_pooling import log_sum_exp_pool, soft_pool
 from cnnlab.ops.stochastic import stochastic_pool
+from cnnlab.ops.unpooling import max_pool_with_switches, max_unpool
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "avg_pool",
     "conv",
+    "fractional_max_pool",
     "gated_pool",
+    "global_avg_pool",
+    "global_concat_pool",
+    "global_max_pool",
+    "global_pools",
     "l2_pool",
+    "lip_pool",
     "local_response_norm",
     "log_sum_exp_pool",
     "lp_pool",
     "mapped",
     "max_pool",
+    "max_pool_with_switches",
+    "max_unpool",
     "median_pool",
     "min_pool",
     "mixed_pool",

@@ -40,14 +40,13 @@ def fractional_max_pool(
 
     Args:
         ratio: by how much an axis shrinks, for all axes or one each; at least 1. There
-            are no more regions than places for the window.
+            is at least one region, and no more than the window has places.
         pseudo_random: whether starts follow the equation above or a random order.
         key: draws u, or the order, for each axis and each image, the same for all
             channels. None is u = 1/2, in either mode.
 
     Raises:
-        ValueError: ratio is below 1, not finite, of the wrong length, or leaves no
-            region.
+        ValueError: ratio is below 1, not finite, or not one for each axis.
         TypeError: ratio is not made of numbers.
 
     Source: Graham, 2014, section 2, "Fractional max-pooling",
@@ -115,11 +114,10 @@ def _take(x: Array, starts: Int[Array, "..."], batch_axes: int, axis: int) -> Ar
 
 
 def _region_counts(padded, window_shape, ratios) -> tuple[int, ...]:
-    counts = tuple(math.floor(n / r) for n, r in zip(padded, ratios, strict=True))
-    if min(counts) < 1:
-        raise ValueError(f"ratio {ratios} leaves nothing of the padded map {padded}")
-    places = (n - k + 1 for n, k in zip(padded, window_shape, strict=True))
-    return tuple(map(min, counts, places))
+    return tuple(
+        max(1, min(math.floor(n / r), n - k + 1))
+        for n, k, r in zip(padded, window_shape, ratios, strict=True)
+    )
 
 
 def _ratios(ratio, rank: int) -> tuple[float, ...]:

@@ -72,6 +72,9 @@ SPECS = (
     "mixed_pool(alpha=0.25, count_include_pad=False)",
     "gated_pool(gating_mask=0.5)",
     "gated_pool(gating_mask=-1, count_include_pad=False)",
+    "fractional_max_pool(ratio=1.8)",
+    "fractional_max_pool(ratio=1.2, pseudo_random=False)",
+    "lip_pool(projection=0.5, bias=-1)",
 )
 
 

@@ -26,7 +26,7 @@ def fractional_max_pool(
     starts = []
     for size, window, pair, r in zip(spatial, window_shape, pairs, ratios, strict=True):
         padded = size + sum(pair)
-        count = min(math.floor(padded / r), padded - window + 1)
+        count = max(min(math.floor(padded / r), padded - window + 1), 1)
         starts.append(fractional_starts(padded - window, count))
     return maxima(x, window_shape, starts, pairs, boundary)
 

@@ -26,7 +26,9 @@ def lip_pool(
     )
     pairs = padding_pairs(padding, spatial, window_shape, strides)
     outputs = output_shape(spatial, window_shape, strides, pairs)
-    projection = 0.1 * np.eye(channels) if projection is None else projection
+    if projection is None:
+        projection = 0.1 * np.eye(channels)
+    projection = np.broadcast_to(projection, (channels, channels))
     out = np.zeros((*batch, *outputs, channels))
     for image in np.ndindex(batch):
         for corner in np.ndindex(outputs):
