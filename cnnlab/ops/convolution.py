@@ -2,20 +2,22 @@
 
 `lowering` says by which program; results agree to rounding:
 
-- "lax": `lax.conv_general_dilated`, which is cuDNN on a GPU, the matrix unit on a TPU,
-  and the compiler's own kernels on a CPU.
+- "auto": the best known for the platform that is lowered for, decided when lowering
+  (`convolution_primitive`). BUILD_NOTES.md has the measurements.
+- "lax": `lax.conv_general_dilated` and JAX's derivatives of it: cuDNN on a GPU, the
+  matrix unit on a TPU. On a CPU it is as fast as "auto" at the top of a program, and
+  many times slower inside `lax.scan`, `lax.map` and `while_loop`, or with kernels under
+  `vmap`.
 - "im2col": every window is laid out as a row and the kernel applied by one matrix
-  product. It is slower than "lax" on a CPU, except inside `lax.scan`, `lax.map` and
-  `while_loop`, where the CPU runs a stock convolution on one core many times slower.
-- "auto": the best known for the platform that is lowered for. BUILD_NOTES.md has the
-  measurements; by them it is "lax" on all of them today.
+  product.
 """
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Float
 
 from cnnlab.ops import windows
+from cnnlab.ops.convolution_primitive import Form, convolve, stock_convolution
 from cnnlab.ops.named import named
 
 LOWERINGS = ("auto", "lax", "im2col")
@@ -106,29 +108,24 @@ def _conv(x, kernel, *, window, groups, lowering):
     else:
         x = windows.pad(x, window.padding, window.boundary, 0)
         padding = ((0, 0),) * len(window.strides)
-    apply = _im2col if lowering == "im2col" else _lax
-    out = apply(x, kernel, window.strides, padding, window.dilation, groups)
+    form = Form(
+        x.shape[1:-1],
+        kernel.shape[:-2],
+        window.strides,
+        padding,
+        window.dilation,
+        groups,
+    )
+    apply = {"auto": convolve, "lax": stock_convolution, "im2col": _im2col}[lowering]
+    out = apply(x, kernel, form)
     return out.reshape(*batch, *out.shape[1:])
 
 
-def _lax(x, kernel, strides, padding, dilation, groups):
-    spatial = "DHW"[-len(strides) :]
-    layout = (f"N{spatial}C", f"{spatial}IO", f"N{spatial}C")
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        strides,
-        padding,
-        rhs_dilation=dilation,
-        dimension_numbers=layout,
-        feature_group_count=groups,
-    )
-
-
-def _im2col(x, kernel, strides, padding, dilation, groups):
-    x = windows.pad(x, padding, "zero", 0)
+def _im2col(x, kernel, form):
+    groups = form.groups
+    x = windows.pad(x, form.padding, "zero", 0)
     window = windows.geometry(
-        x.shape[1:-1], kernel.shape[:-2], strides, "VALID", dilation=dilation
+        x.shape[1:-1], form.window, form.strides, "VALID", dilation=form.dilation
     )
     taps = windows.taps(x, window, 0).values
     # [..., taps, groups, channels] by [taps, channels, groups, features].

@@ -1,0 +1,111 @@
+"""The primitive behind `conv`: it and all that JAX makes of it equal JAX's own."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.ops import conv
+from cnnlab.ops.convolution_primitive import Form, convolve, stock_convolution
+
+FORMS = {
+    "asymmetric": Form((7, 6), (3, 2), (2, 1), ((1, 0), (0, 2)), (1, 1), 1),
+    "dilated": Form((9, 8), (3, 3), (2, 3), ((1, 1), (1, 1)), (2, 1), 1),
+    "groups": Form((6, 5), (3, 3), (1, 2), ((1, 1), (1, 1)), (1, 1), 2),
+    "rows unseen": Form((9, 9), (2, 2), (3, 4), ((0, 0), (0, 0)), (1, 1), 1),
+    "one axis": Form((11,), (4,), (3,), ((0, 0),), (1,), 1),
+    "three axes": Form((4, 3, 4), (2, 3, 1), (1, 2, 1), ((1, 1),) * 3, (1, 1, 1), 1),
+}
+
+
+def pulled(function):
+    """The value, and the cotangents of map and kernel."""
+
+    def all_three(x, kernel):
+        out, pull = jax.vjp(function, x, kernel)
+        return out, pull(jnp.cos(jnp.arange(out.size)).reshape(out.shape))
+
+    return all_three
+
+
+def second_order(function):
+    """The gradient of a loss and its derivative along a direction."""
+    gradient = jax.grad(lambda x, k: jnp.sin(function(x, k)).sum(), argnums=(0, 1))
+    return lambda x, kernel: jax.jvp(gradient, (x, kernel), (x + 1, kernel - 1))
+
+
+def copies(array, axis=0):
+    return jnp.stack([array, 2 * array, 1 - array], axis)
+
+
+TRANSFORMED = {
+    "as it is": lambda f, x, k: f(x, k),
+    "over maps": lambda f, x, k: jax.vmap(f, (0, None))(copies(x), k),
+    "over kernels": lambda f, x, k: jax.vmap(f, (None, 0))(x, copies(k)),
+    "over both": lambda f, x, k: jax.vmap(f, (0, 1))(copies(x), copies(k, 1)),
+    "over both and one": lambda f, x, k: jax.vmap(jax.vmap(f), (None, 0))(
+        copies(x), copies(copies(k))
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_equals_jax_under_vmap_and_transposition(form):
+    assert_equals_jax(FORMS[form], pulled, TRANSFORMED)
+
+
+@pytest.mark.parametrize("form", ["asymmetric", "groups"])
+def test_second_derivatives_equal_those_of_jax(form):
+    assert_equals_jax(FORMS[form], second_order, ("over kernels", "over both"))
+
+
+def assert_equals_jax(form, derivative, names):
+    rng = np.random.default_rng(0)
+
+    def all_transformed(convolution, x, kernel):
+        function = derivative(lambda x, k: convolution(x, k, form))
+        return {name: TRANSFORMED[name](function, x, kernel) for name in names}
+
+    with jax.enable_x64(True):
+        x = jnp.asarray(rng.normal(size=(2, *form.spatial, 4)))
+        kernel = jnp.asarray(rng.normal(size=(*form.window, 4 // form.groups, 6)))
+        got, wanted = (
+            jax.jit(all_transformed, static_argnums=0)(convolution, x, kernel)
+            for convolution in (convolve, stock_convolution)
+        )
+    for name in names:
+        for ours, theirs in zip(
+            jax.tree.leaves(got[name]), jax.tree.leaves(wanted[name]), strict=True
+        ):
+            assert ours.dtype == jnp.float64
+            np.testing.assert_allclose(
+                ours, theirs, rtol=1e-10, atol=1e-10, err_msg=name
+            )
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="is about CPUs alone")
+@pytest.mark.parametrize("strides", [1, 2])
+def test_inside_a_loop_a_cpu_gets_the_one_shape_that_its_kernels_know(strides):
+    def loss(x, kernel, lowering):
+        return jnp.sin(conv(x, kernel, strides, lowering=lowering)).sum()
+
+    def shapes(lowering):
+        def step(pair, _):
+            gradients = jax.grad(loss, argnums=(0, 1))(*pair, lowering)
+            return jax.tree.map(jnp.subtract, pair, gradients), None
+
+        def many_steps(x, kernel):
+            return jax.lax.scan(step, (x, kernel), length=3)[0]
+
+        shaped = [
+            jax.ShapeDtypeStruct(shape, jnp.float32)
+            for shape in ((2, 8, 8, 4), (3, 3, 4, 5))
+        ]
+        program = jax.jit(many_steps).lower(*shaped).compile().as_text()
+        return set(re.findall(r"dim_labels=(\w+_\w+->\w+)", program))
+
+    assert shapes("auto") <= {"b01f_01io->b01f"}
+    # Otherwise the line above would prove nothing.
+    assert shapes("lax") - {"b01f_01io->b01f"}
