@@ -1,6 +1,6 @@
 """Convolution with parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.ops import conv
+from cnnlab.ops import conv, windows
 
 
 class Conv(nn.Module):
@@ -39,9 +39,8 @@ class Conv(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space_out features"]:
-        size = self.kernel_size
-        size = (size, size) if isinstance(size, int) else tuple(size)
-        if x.shape[-1] % self.groups:
+        size = window_of(self.kernel_size)
+        if self.groups < 1 or x.shape[-1] % self.groups:
             raise ValueError(
                 f"groups {self.groups} does not divide {x.shape[-1]} channels"
             )
@@ -64,3 +63,13 @@ class Conv(nn.Module):
             lowering=self.lowering,
         )
         return x if bias is None else x + bias
+
+
+def window_of(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
+    """`kernel_size` per axis, for the layers: an int is a square of two axes.
+
+    Raises:
+        ValueError, TypeError: an entry below 1, or not an integer.
+    """
+    rank = len(kernel_size) if isinstance(kernel_size, Sized) else 2
+    return windows.sizes(kernel_size, rank, "kernel_size")

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from cnnlab.layers.conv import window_of
 from cnnlab.ops.transposed_convolution import conv_transpose
 
 
@@ -45,8 +46,7 @@ class ConvTranspose(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space_out features"]:
-        size = self.kernel_size
-        size = (size, size) if isinstance(size, int) else tuple(size)
+        size = window_of(self.kernel_size)
         channels, groups = x.shape[-1], self.groups
         if groups < 1 or channels % groups or self.features % groups:
             raise ValueError(

@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from cnnlab.layers.conv import window_of
 from cnnlab.ops.separable_convolution import depthwise_conv, separable_conv
 
 
@@ -116,5 +117,4 @@ def _depthwise_shape(
 ) -> tuple[int, ...]:
     if multiplier < 1:
         raise ValueError(f"multiplier {multiplier} must be at least 1")
-    size = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
-    return *size, 1, channels * multiplier
+    return *window_of(kernel_size), 1, channels * multiplier
