@@ -41,22 +41,25 @@ def _normal(shape, dtype=jnp.float64, seed=0):
 
 def _hold_gradients(shape, kernel_shape, options):
     """The value and both gradients, in float64, against those that `conv` has."""
-    with jax.enable_x64(True):
-        x, kernel = _normal(shape), _normal(kernel_shape, seed=1)
-        wanted, pull = jax.vjp(functools.partial(conv, **options), x, kernel)
-        got = conv_im2col(x, kernel, **options)
-        assert got.dtype == jnp.float64
-        np.testing.assert_allclose(got, wanted, atol=1e-11)
-        g = _normal(wanted.shape, seed=2)
-        rank = len(kernel_shape) - 2
-        spatial = shape[len(shape) - rank - 1 : -1]
-        gradients = (
+    rank = len(kernel_shape) - 2
+    spatial = shape[len(shape) - rank - 1 : -1]
+
+    @jax.jit
+    def both(x, kernel):
+        out, pull = jax.vjp(functools.partial(conv, **options), x, kernel)
+        g = jnp.cos(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape)
+        written = (
+            conv_im2col(x, kernel, **options),
             input_gradient(g, kernel, spatial, **options),
             kernel_gradient(x, g, kernel_shape[:rank], **options),
         )
-        for got, wanted in zip(gradients, pull(g), strict=True):
-            assert got.dtype == jnp.float64
-            np.testing.assert_allclose(got, wanted, atol=1e-11)
+        return written, (out, *pull(g))
+
+    with jax.enable_x64(True):
+        pairs = both(_normal(shape), _normal(kernel_shape, seed=1))
+    for got, wanted in zip(*pairs, strict=True):
+        assert got.dtype == jnp.float64 and got.shape == wanted.shape
+        np.testing.assert_allclose(got, wanted, atol=1e-11)
 
 
 @pytest.mark.parametrize("case", CASES)

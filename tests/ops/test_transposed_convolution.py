@@ -60,17 +60,20 @@ def test_equals_the_reference(case):
 def test_is_the_adjoint_and_its_own_gradient_is_the_convolution(case):
     with jax.enable_x64(True):
         y, kernel, x, options, spatial = _operands(case, jnp.float64)
-        forward = conv(y, kernel, **options)
-        apply = functools.partial(conv_transpose, **options, output_shape=spatial)
-        out, pull = jax.vjp(apply, x, kernel)
-        assert out.dtype == jnp.float64
-        np.testing.assert_allclose(jnp.vdot(forward, x), jnp.vdot(y, out), rtol=1e-9)
-        to_map, to_kernel = pull(y)
-        np.testing.assert_allclose(to_map, forward, atol=1e-9)
-        # The same number again, now linear in the kernel.
-        np.testing.assert_allclose(
-            jnp.vdot(to_kernel, kernel), jnp.vdot(y, out), rtol=1e-9
-        )
+
+        @jax.jit
+        def both(y, kernel, x):
+            apply = functools.partial(conv_transpose, **options, output_shape=spatial)
+            out, pull = jax.vjp(apply, x, kernel)
+            return conv(y, kernel, **options), out, *pull(y)
+
+        forward, out, to_map, to_kernel = both(y, kernel, x)
+    assert out.dtype == np.float64
+    np.testing.assert_allclose(to_map, forward, atol=1e-9)
+    # One number, linear in each of the three.
+    number = np.vdot(y, out)
+    np.testing.assert_allclose(np.vdot(forward, x), number, rtol=1e-9)
+    np.testing.assert_allclose(np.vdot(to_kernel, kernel), number, rtol=1e-9)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", "FULL", 1, ((0, 2),)])
@@ -116,17 +119,27 @@ def test_output_shapes_are_those_the_convolution_would_take(
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_equals_lax_wherever_lax_has_it(dilation, padding):
-    for window, stride in itertools.product((1, 2, 3, 4), (1, 2, 3)):
-        x, kernel = _normal((2, 4, 5, 3)), _normal((window, 3, 2, 3))
-        got = conv_transpose(x, kernel, (stride, 2), padding, dilation=dilation)
-        wanted = lax.conv_transpose(
-            x,
-            kernel,
-            (stride, 2),
-            padding,
-            rhs_dilation=(dilation, dilation),
-            transpose_kernel=True,
-        )
+    layout = "NWC", "WIO", "NWC"
+
+    @jax.jit
+    def both(x, kernel):
+        return [
+            (
+                conv_transpose(x, kernel[:w], s, padding, dilation=dilation),
+                lax.conv_transpose(
+                    x,
+                    kernel[:w],
+                    (s,),
+                    padding,
+                    rhs_dilation=(dilation,),
+                    dimension_numbers=layout,
+                    transpose_kernel=True,
+                ),
+            )
+            for w, s in itertools.product((1, 2, 3, 4), (1, 2, 3))
+        ]
+
+    for got, wanted in both(_normal((2, 5, 3)), _normal((4, 2, 3))):
         assert got.shape == wanted.shape
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
