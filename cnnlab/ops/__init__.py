@@ -3,6 +3,7 @@
 Maps are `[*batch, *spatial, channels]` with any number of leading batch axes.
 """
 
+from cnnlab.ops.alias_free import alias_free_activation
 from cnnlab.ops.convolution import conv
 from cnnlab.ops.fractional import fractional_max_pool
 from cnnlab.ops.global_pooling import (
@@ -19,15 +20,20 @@ from cnnlab.ops.mixed_pooling import gated_pool, mixed_pool
 from cnnlab.ops.normalization import local_response_norm
 from cnnlab.ops.pool_definition import mapped, pools, windowed
 from cnnlab.ops.pooling import avg_pool, l2_pool, lp_pool, max_pool, min_pool
+from cnnlab.ops.separable_convolution import depthwise_conv, separable_conv
 from cnnlab.ops.smooth_pooling import log_sum_exp_pool, soft_pool
 from cnnlab.ops.stochastic import stochastic_pool
+from cnnlab.ops.transposed_convolution import conv_transpose
 from cnnlab.ops.unpooling import max_pool_with_switches, max_unpool
 
 __all__ = [
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "alias_free_activation",
     "avg_pool",
     "conv",
+    "conv_transpose",
+    "depthwise_conv",
     "fractional_max_pool",
     "gated_pool",
     "global_avg_pool",
@@ -47,6 +53,7 @@ __all__ = [
     "min_pool",
     "mixed_pool",
     "pools",
+    "separable_conv",
     "soft_pool",
     "stochastic_pool",
     "windowed",
