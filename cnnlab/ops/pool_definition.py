@@ -167,7 +167,7 @@ def _pool(body, boundaries, weights, traits, *, described_by):
     pool.__signature__ = inspect.Signature(parameters)
     for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(pool, attribute, getattr(described_by, attribute))
-    pool.weights, pool.traits = weights, traits
+    pool.boundaries, pool.weights, pool.traits = boundaries, weights, traits
     return pool
 
 
