@@ -23,7 +23,8 @@ from cnnlab.ops.pooling import avg_pool, max_pool
 from cnnlab.ops.reductions import wide
 from cnnlab.ops.windows import Geometry
 
-# Up to this many taps one pass over the map is the faster: 3x3 (see BUILD_NOTES.md).
+# Up to this many taps, a 3x3 filter's, one pass over the map is the faster on a CPU.
+# After a dense operator none is: XLA would compute its entry anew for every tap.
 ONE_PASS = 9
 
 
@@ -57,7 +58,8 @@ def blur_pool(x: Array, window: Geometry, *, count_include_pad: bool = True) -> 
     again", https://arxiv.org/abs/1904.11486; theirs reflects the map at its border,
     which is boundary="reflect" with padding (size - 1) / 2.
     """
-    return _blur(wide(x), window) if count_include_pad else _mean(wide(x), window)
+    blur = _blur if count_include_pad else _mean
+    return blur(wide(x), window, ONE_PASS)
 
 
 @pools.register
@@ -84,13 +86,8 @@ def max_blur_pool(
     again", https://arxiv.org/abs/1904.11486; theirs reflects the maxima at the border.
     """
 
-    def dense(x, padding):
-        # Axis by axis, the last first: the same maximum, and the same first of equals.
-        for axis in reversed(range(len(padding))):
-            size = _only((axis,), window.window_shape, 1)
-            x = max_pool(x, size, 1, _only((axis,), padding, (0, 0)))
-        return x
-
+    # By axes, the last first: the same maximum, and the same first of equals.
+    dense = functools.partial(_by_axes, max_pool, window.window_shape)
     return _blurred(dense, x, window, filter_size)
 
 
@@ -116,10 +113,8 @@ def avg_blur_pool(
     `blur_pool`.
     """
 
-    def dense(x, padding):
-        counted = {"count_include_pad": count_include_pad}
-        return avg_pool(x, window.window_shape, 1, padding, **counted)
-
+    mean = functools.partial(avg_pool, count_include_pad=count_include_pad)
+    dense = functools.partial(_by_axes, mean, window.window_shape)
     return _blurred(dense, wide(x), window, filter_size)
 
 
@@ -202,23 +197,35 @@ def _blurred(dense, x, window, filter_size):
         x = dense(windows.pad(x, padding, window.boundary, 0), ((0, 0),) * rank)
         margins = "VALID"
     spatial = x.shape[x.ndim - rank - 1 : -1]
-    return _mean(wide(x), windows.geometry(spatial, sizes, window.strides, margins))
+    blur = windows.geometry(spatial, sizes, window.strides, margins)
+    return _mean(wide(x), blur, 1)
 
 
-def _mean(x, window):
+def _by_axes(pool, window_shape, x, padding):
+    """`pool` at stride 1 on one axis after the other, the last first."""
+    for axis in reversed(range(len(padding))):
+        size = _only((axis,), window_shape, 1)
+        x = pool(x, size, 1, _only((axis,), padding, (0, 0)))
+    return x
+
+
+def _mean(x, window, most_taps):
     """The blur, divided by the weight of the entries on the map."""
-    blurred = _blur(x, window)
+    blurred = _blur(x, window, most_taps)
     if window.boundary != "zero":
         return blurred
     spatial = x.shape[x.ndim - len(window.strides) - 1 : -1]
-    weight = _blur(jnp.ones((*spatial, 1), x.dtype), window)
-    return blurred / jnp.where(weight == 0, 1, weight)
+    weight = _blur(jnp.ones((*spatial, 1), x.dtype), window, most_taps)
+    return blurred * (1 / jnp.where(weight == 0, 1, weight))
 
 
-def _blur(x, window):
-    """The sum of every window's entries, weighted by the binomial filter."""
+def _blur(x, window, most_taps):
+    """The sum of every window's entries, weighted by the binomial filter.
+
+    In one pass where that takes at most so many taps, else axis by axis, last first.
+    """
     axes = tuple(range(len(window.strides)))
-    together = math.prod(window.window_shape) <= ONE_PASS
+    together = math.prod(window.window_shape) <= most_taps
     for some in (axes,) if together else ((axis,) for axis in reversed(axes)):
         one = windows.geometry(
             x.shape[x.ndim - len(axes) - 1 : -1],
