@@ -1,6 +1,7 @@
 """Blocks of pixels as channels, and back: subsampling that loses nothing."""
 
 import math
+from collections.abc import Sized
 
 from jax import Array
 from jaxtyping import Shaped
@@ -57,10 +58,10 @@ def depth_to_space(
 
 def _block(x, block):
     """The checked block, and the sizes of the map's spatial axes."""
-    rank = 2 if windows.is_integer(block) else len(block)
-    block = windows.sizes(block, rank, "block")
+    rank = len(block) if isinstance(block, Sized) else 2
     if not 1 <= rank <= 3:
         raise ValueError(f"block {block} must have 1 to 3 entries")
+    block = windows.sizes(block, rank, "block")
     if x.ndim < rank + 1:
         raise ValueError(
             f"a block with {rank} axes needs a map [*batch, {rank} spatial axes, "
