@@ -3,7 +3,9 @@
 Maps are `[*batch, *spatial, channels]` with any number of leading batch axes.
 """
 
+from cnnlab.ops.adaptive_blur import adaptive_blur_pool
 from cnnlab.ops.alias_free import alias_free_activation
+from cnnlab.ops.antialiasing import avg_blur_pool, blur_pool, conv_blur, max_blur_pool
 from cnnlab.ops.convolution import conv
 from cnnlab.ops.fractional import fractional_max_pool
 from cnnlab.ops.global_pooling import (
@@ -22,17 +24,24 @@ from cnnlab.ops.pool_definition import mapped, pools, windowed
 from cnnlab.ops.pooling import avg_pool, l2_pool, lp_pool, max_pool, min_pool
 from cnnlab.ops.separable_convolution import depthwise_conv, separable_conv
 from cnnlab.ops.smooth_pooling import log_sum_exp_pool, soft_pool
+from cnnlab.ops.space_to_depth import depth_to_space, space_to_depth
+from cnnlab.ops.spectral import spectral_pool
 from cnnlab.ops.stochastic import stochastic_pool
 from cnnlab.ops.transposed_convolution import conv_transpose
 from cnnlab.ops.unpooling import max_pool_with_switches, max_unpool
 
 __all__ = [
     "adaptive_avg_pool",
+    "adaptive_blur_pool",
     "adaptive_max_pool",
     "alias_free_activation",
+    "avg_blur_pool",
     "avg_pool",
+    "blur_pool",
     "conv",
+    "conv_blur",
     "conv_transpose",
+    "depth_to_space",
     "depthwise_conv",
     "fractional_max_pool",
     "gated_pool",
@@ -46,6 +55,7 @@ __all__ = [
     "log_sum_exp_pool",
     "lp_pool",
     "mapped",
+    "max_blur_pool",
     "max_pool",
     "max_pool_with_switches",
     "max_unpool",
@@ -55,6 +65,8 @@ __all__ = [
     "pools",
     "separable_conv",
     "soft_pool",
+    "space_to_depth",
+    "spectral_pool",
     "stochastic_pool",
     "windowed",
 ]
