@@ -58,6 +58,10 @@ TRIAL = Case((2, 5, 4, 2), (3, 2), (2, 1), "SAME")
 
 # Options beyond the defaults, for the pools that have any.
 SPECS = (
+    "adaptive_blur_pool(count_include_pad=False)",
+    "avg_blur_pool(filter_size=4, count_include_pad=False)",
+    "blur_pool(count_include_pad=False)",
+    "max_blur_pool(filter_size=2)",
     "avg_pool(count_include_pad=False)",
     "lp_pool(p=1)",
     "lp_pool(p=1.5, count_include_pad=False)",
