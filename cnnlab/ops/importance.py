@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from cnnlab.ops import windows
 from cnnlab.ops.pool_definition import Traits, mapped, pools
-from cnnlab.ops.reductions import total, wide
+from cnnlab.ops.reductions import wide
 from cnnlab.ops.windows import Geometry
 
 # The largest logit, and so the log of the largest ratio of two importances: the paper's
@@ -40,15 +40,13 @@ def lip_pool(
     """The mean of each window, weighted by how important each of its entries is.
 
     sum(x * exp(G(x))) / sum(exp(G(x))) over the window, with the logits
-    G(x) = 12 sigmoid(x projection + bias) of the entry's channels.
-    Padding has no weight; a window of padding alone gives 0. It shifts as `avg_pool`
-    does: exactly by multiples of the strides. All entries of a window take a share of
-    the gradient.
+    G(x) = 12 sigmoid(x projection + bias) of the entry's channels. Padding has no
+    weight; a window of padding alone gives 0. A shift of the map by a multiple of the
+    strides shifts the result, boundary aside. All entries share the gradient.
 
     Args:
-        projection: `[channels, channels]`; row c is what channel c adds to the gate of
-            each. It starts at 0.1 times the identity, close to average pooling, which 0
-            is.
+        projection: `[channels, channels]`; row c is what channel c adds to each gate.
+            It starts at 0.1 times the identity; 0 would be average pooling.
         bias: `[channels]`, added to the gates; it starts at 0.
 
     Raises:
@@ -62,6 +60,20 @@ def lip_pool(
     gate = jax.nn.sigmoid(x @ projection + bias)
     # A common factor of the importances cancels: with the largest at 1, none overflows.
     importance = jnp.exp(AMPLIFICATION * (gate - 1))
-    weighed = total(windows.taps(x * importance, window, 0))
-    weight = total(windows.taps(importance, window, 0))
-    return weighed / jnp.where(weight == 0, 1, weight)
+    weight = _sums(importance, window)
+    return _sums(x * importance, window) / jnp.where(weight == 0, 1, weight)
+
+
+def _sums(x: Array, window: Geometry) -> Array:
+    """The sum of each window; padding counts as 0."""
+    # The gradient needs the transpose of these sums twice over. As one operation it is
+    # computed once; of a sum of taps, a CPU would keep the part of every tap.
+    leading = (1,) * (x.ndim - len(window.strides) - 1)
+    return lax.reduce_window(
+        windows.pad(x, window.padding, window.boundary, 0),
+        0.0,
+        lax.add,
+        (*leading, *window.window_shape, 1),
+        (*leading, *window.strides, 1),
+        "VALID",
+    )
