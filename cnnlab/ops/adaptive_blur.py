@@ -69,7 +69,7 @@ def adaptive_blur_pool(
     at the binomial filter and its logits keep the scale of the map.
     """
     x = wide(x)
-    projection, bias = (weight.astype(x.dtype) for weight in (projection, bias))
+    projection, bias = (jnp.asarray(w, x.dtype) for w in (projection, bias))
     logits = bias + conv(
         x, projection, window.strides, window.padding, boundary=window.boundary
     )
