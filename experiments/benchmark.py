@@ -1,26 +1,27 @@
-"""How fast the operators and the training loop are, beside stock Flax.
+"""How fast the operators and the training loop are, beside stock Flax and PyTorch.
 
 Every contender runs in turn, round after round, so that a busy machine slows all of
 them alike. Times are medians over the rounds; read the ratios. An operator's time is
-that of one compiled gradient step on its input, with donated buffers.
+that of one compiled gradient step on all its inputs, with donated buffers. Writes
+results.json and a bar chart.
 
-  python -m experiments.benchmark --suite=ops
-  python -m experiments.benchmark --suite=conv
+  python -m experiments.benchmark --suite=ops --peers=flax,torch
+  python -m experiments.benchmark --suite=steps --peers=flax,torch
+  python -m experiments.benchmark --suite=pools
   python -m experiments.benchmark --suite=epoch
 """
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping
+import datetime
+import io
+import pathlib
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnlab.errors import UserError
 from experiments import flags
-
-# As in training, where the step before has left the operator's own data at hand.
-_STEPS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,222 +32,152 @@ class Config:
 
     suite: str = flags.field(
         "ops",
-        "ops: pools beside Flax's; conv: the lowerings of the models' convolutions, "
-        "alone and inside a compiled loop; epoch: an epoch of LeNet-5 over its bare "
-        "steps, with steps in single calls and in one loop",
-        choices=("ops", "conv", "epoch"),
+        "ops: pools and convolutions; pools: every registered pool; steps: whole "
+        "training steps; epoch: an epoch of LeNet-5 over its bare steps",
+        choices=("ops", "pools", "steps", "epoch"),
     )
-    rounds: int = flags.field(20, "how often each contender runs")
+    peers: tuple[str, ...] = flags.field(
+        ("flax",),
+        "whom to time beside ours (torch: pip install 'cnnlab[bench]')",
+        choices=("flax", "torch"),
+    )
+    rounds: int = flags.field(10, "how often each contender has its turn")
     batch_size: int = flags.field(128, "images per step")
+    dtype: str = flags.field(
+        "float32", "what is computed in", choices=("float32", "bfloat16")
+    )
+    only: str = flags.field("", "time only rows whose name holds this")
+    workdir: str | None = flags.field(
+        None,
+        "folder to write to; none means runs/benchmark/<suite>-<date and time>",
+        identity=False,
+    )
 
     def validate(self) -> None:
-        """Raises UserError for a number below 1."""
+        """Raises UserError for a number below 1, or for a peer that is missing."""
         for name in ("rounds", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(name, f"{getattr(self, name)} is less than 1")
+        if "torch" in self.peers:
+            from experiments.benchmarking import torch_peers
+
+            torch_peers.check_installed()
 
 
-def run(config: Config) -> list[dict[str, Any]]:
-    """One row per thing timed: its name, and the milliseconds of each contender."""
-    config.validate()
-    suites = {"ops": _ops, "conv": _conv, "epoch": _epoch}
-    return suites[config.suite](config)
+def run(config: Config) -> Iterator[dict[str, Any]]:
+    """The rows, each as soon as it is timed.
+
+    A row has a name; for each contender the milliseconds of a step; and where they are
+    known the seconds it took to compile and the mebibytes a step needs beside its
+    inputs and outputs.
+    """
+    from experiments.benchmarking.timing import interleaved
+
+    config = flags.checked(config)
+    for name, contenders in _rows(config):
+        if config.only not in name:
+            continue
+        contenders = {key: make() for key, make in contenders.items()}
+        row = {"name": name, "milliseconds": interleaved(contenders, config.rounds)}
+        row["compile_seconds"] = {
+            key: each.compile_seconds
+            for key, each in contenders.items()
+            if each.compile_seconds is not None
+        }
+        row["temporary_mebibytes"] = {
+            key: each.temporary_bytes / 2**20
+            for key, each in contenders.items()
+            if each.temporary_bytes is not None
+        }
+        yield row
 
 
 def main(config: Config) -> None:
-    """Prints the rows, with each contender's time over ours."""
+    """Prints the rows and their mean ratios, and writes them down."""
+    from experiments.environment import environment
+
+    rows = []
     for row in run(config):
-        ours = row["milliseconds"]["ours"]
-        others = ", ".join(
-            f"{name} {value:.2f} ms ({value / ours:.2f})"
-            for name, value in row["milliseconds"].items()
-            if name != "ours"
-        )
-        print(f"{row['name']}: ours {ours:.2f} ms; {others}", flush=True)
-
-
-def _ops(config: Config) -> list[dict[str, Any]]:
-    import flax.linen as nn
-
-    from cnnlab import ops
-
-    pairs = {"max_pool": nn.max_pool, "avg_pool": nn.avg_pool}
-    rows = []
-    for size, channels, window, padding in (
-        (28, 32, 2, "VALID"),
-        (32, 64, 2, "VALID"),
-        (32, 64, 3, "VALID"),
-        (28, 64, 3, "SAME"),
-    ):
-        shape = (config.batch_size, size, size, channels)
-        for name, stock in pairs.items():
-            geometry = ((window, window), (2, 2), padding)
-            timed = {
-                "ours": _gradient_step(ops.pools[name], geometry, shape),
-                "flax": _gradient_step(stock, geometry, shape),
-            }
-            title = f"{name} {window}x{window}/2 {padding} on {shape}"
-            times = interleaved(timed, config)
-            times = {contender: time / _STEPS for contender, time in times.items()}
-            rows.append({"name": title, "milliseconds": times})
-    return rows
-
-
-def _gradient_step(pool: Callable, geometry: tuple, shape: tuple) -> Callable[[], None]:
-    """A call that moves an input down its pool's gradient, `_STEPS` times."""
-    import jax
-
-    x = jax.random.normal(jax.random.key(0), shape)
-    pooled = jax.eval_shape(lambda x: pool(x, *geometry), x)
-    # An argument, because the compiler would fold a constant's gradient away.
-    weights = jax.random.normal(jax.random.key(1), pooled.shape)
-
-    def loss(x, weights):
-        return (pool(x, *geometry) * weights).sum()
-
-    step = jax.jit(
-        lambda x, weights: x - 1e-3 * jax.grad(loss)(x, weights), donate_argnums=0
-    )
-    held = [x]
-
-    def call():
-        for _ in range(_STEPS):
-            held[0] = jax.block_until_ready(step(held[0], weights))
-
-    return call
-
-
-def _conv(config: Config) -> list[dict[str, Any]]:
-    rows = []
-    for size, channels, window, features in (
-        (28, 1, 5, 64),
-        (14, 64, 5, 64),
-        (28, 1, 5, 6),
-        (32, 16, 3, 16),
-        (8, 64, 3, 64),
-    ):
-        x_shape = (config.batch_size, size, size, channels)
-        kernel_shape = (window, window, channels, features)
-        timed = {
-            name: _conv_step(x_shape, kernel_shape, lowering, looped)
-            for name, lowering, looped in (
-                ("ours", "auto", False),
-                ("im2col", "im2col", False),
-                ("ours in a loop", "auto", True),
-                ("im2col in a loop", "im2col", True),
-            )
-        }
-        title = f"conv {window}x{window}, {channels} to {features}, on {x_shape}"
-        rows.append({"name": title, "milliseconds": interleaved(timed, config)})
-    return rows
-
-
-def _conv_step(
-    x_shape: tuple, kernel_shape: tuple, lowering: str, looped: bool
-) -> Callable[[], None]:
-    """A call that moves a map and a kernel down the gradient of their convolution."""
-    import jax
-    from jax import lax
-
-    from cnnlab.ops import conv
-
-    held = [
-        (
-            jax.random.normal(jax.random.key(0), x_shape),
-            jax.random.normal(jax.random.key(1), kernel_shape),
-        )
-    ]
-    weights = jax.random.normal(jax.random.key(2), (*x_shape[:-1], kernel_shape[-1]))
-
-    def move(pair, weights):
-        def loss(x, kernel):
-            return (conv(x, kernel, lowering=lowering) * weights).sum()
-
-        gradients = jax.grad(loss, argnums=(0, 1))(*pair)
-        return jax.tree.map(lambda value, g: value - 1e-6 * g, pair, gradients)
-
-    def step(pair, weights, count):
-        if looped:
-            return lax.fori_loop(0, count, lambda _, held: move(held, weights), pair)
-        return move(pair, weights)
-
-    compiled = jax.jit(step, donate_argnums=0)
-
-    def call():
-        held[0] = jax.block_until_ready(compiled(held[0], weights, 1))
-
-    return call
-
-
-def _epoch(config: Config) -> list[dict[str, Any]]:
-    import jax
-    import jax.numpy as jnp
-
-    from cnnlab import data, training
-    from cnnlab.models import create_model
-
-    dataset = data.load("glyphs")
-    scaling = training.scaling_of(dataset.train)
-    resident = training.resident(dataset.train, scaling)
-    index = jnp.arange(len(dataset.train.labels))
-    steps = len(index) // config.batch_size
-    if not steps:
-        raise UserError(
-            "batch_size", f"{config.batch_size} is more than the {len(index):,} images"
-        )
-    model, optimizer = create_model("lenet5"), training.momentum_sgd(1000)
-    step = jax.jit(training.train_step, static_argnums=(0, 1), donate_argnums=2)
-    batch = jax.jit(resident.batch)(index[: config.batch_size])
-    held = {}
-
-    def start(name):
-        held[name] = training.init(model, optimizer, 0, dataset.image_shape)
-
-    def bare():
-        for _ in range(steps):
-            held["bare"], totals = step(model, optimizer, held["bare"], *batch)
-        jax.block_until_ready((held["bare"], totals))
-
-    def epoch(name, many_steps):
-        def call():
-            held[name], _ = training.train_epoch(
-                model,
-                optimizer,
-                held[name],
-                resident,
-                index,
-                seed=0,
-                epoch=0,
-                batch_size=config.batch_size,
-                many_steps=many_steps,
-            )
-
-        return call
-
-    timed = {
-        "ours": epoch("ours", None),
-        "bare steps": bare,
-        "in one loop": epoch("in one loop", True),
+        rows.append(row)
+        print(_line(row), flush=True)
+    if not rows:
+        raise UserError("only", f"no row of {config.suite} holds {config.only!r}")
+    means = _mean_ratios(rows)
+    for name, mean in means.items():
+        print(f"geometric mean of ours / {name}: {mean:.2f}")
+    folder = _folder(config)
+    results = {
+        "schema": 1,
+        "experiment": config.experiment,
+        "command": flags.command_line(config),
+        "environment": environment(),
+        "rows": rows,
+        "mean_ratios": means,
     }
-    for name in ("ours", "bare", "in one loop"):
-        start(name)
-    title = f"an epoch of LeNet-5, {steps} steps of {config.batch_size}"
-    return [{"name": title, "milliseconds": interleaved(timed, config)}]
+    _write(folder, results)
+    print(f"\nresults: {folder / 'results.json'}, chart: {folder / 'ratios.png'}")
 
 
-def interleaved(
-    calls: Mapping[str, Callable[[], None]], config: Config
-) -> dict[str, float]:
-    """The median milliseconds of each call, all taking turns after a first one each."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(config.rounds):
-        for name, call in calls.items():
-            began = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - began)
-    return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
+def _rows(config: Config) -> Iterator:
+    from experiments.benchmarking import epochs, operators, steps
+
+    terms = config.batch_size, config.peers, config.dtype
+    if config.suite == "epoch":
+        return epochs.rows(config.batch_size)
+    if config.suite == "pools":
+        return operators.all_pools(*terms)
+    return {"ops": operators.rows, "steps": steps.rows}[config.suite](*terms)
+
+
+def _line(row: Mapping) -> str:
+    """A row in words, with each contender's time over ours."""
+    ours = row["milliseconds"]["ours"]
+    others = ", ".join(
+        f"{name} {value:.2f} ms ({value / ours:.2f})"
+        for name, value in row["milliseconds"].items()
+        if name != "ours"
+    )
+    line = f"{row['name']}: ours {ours:.2f} ms; {others}"
+    for quantity, unit in (("compile_seconds", "s"), ("temporary_mebibytes", "MiB")):
+        if "flax" in row[quantity]:
+            line += (
+                f"; {quantity.partition('_')[0]} {row[quantity]['ours']:.1f} {unit}, "
+                f"flax {row[quantity]['flax']:.1f} {unit}"
+            )
+    return line
+
+
+def _mean_ratios(rows: list[Mapping]) -> dict[str, float]:
+    """The geometric mean, over the rows that have it, of our time over each other's."""
+    logs: dict[str, list[float]] = {}
+    for row in rows:
+        times = row["milliseconds"]
+        for name in times:
+            logs.setdefault(name, []).append(np.log(times["ours"] / times[name]))
+    return {
+        name: float(np.exp(np.mean(values)))
+        for name, values in logs.items()
+        if name != "ours"
+    }
+
+
+def _folder(config: Config) -> pathlib.Path:
+    if config.workdir is not None:
+        return pathlib.Path(config.workdir).expanduser()
+    moment = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    return pathlib.Path("runs", "benchmark", f"{config.suite}-{moment}")
+
+
+def _write(folder: pathlib.Path, results: Mapping) -> None:
+    from cnnlab.reporting import style
+    from experiments.benchmarking import chart
+    from experiments.storage import encode, write_whole
+
+    picture = io.BytesIO()
+    with style.house():
+        chart.ratios(results["rows"]).savefig(picture, dpi=150)
+    write_whole(folder / "ratios.png", picture.getvalue())
+    write_whole(folder / "results.json", encode(results, indent=2))
 
 
 if __name__ == "__main__":

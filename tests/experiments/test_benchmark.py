@@ -1,0 +1,117 @@
+"""The benchmark: what it times is the same work, and what it writes can be read."""
+
+import dataclasses
+import json
+import math
+import shlex
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnlab.errors import UserError
+from experiments import benchmark
+from experiments.benchmark import Config
+from experiments.benchmarking import networks
+from experiments.benchmarking.timing import Contender, interleaved, looping, stepping
+
+SMALL = Config(batch_size=2, rounds=1, only="max_pool 2x2/2, 28x28x32")
+
+
+def test_writes_times_ratios_and_a_chart(tmp_path, capsys):
+    benchmark.main(dataclasses.replace(SMALL, workdir=str(tmp_path)))
+    results = json.loads((tmp_path / "results.json").read_text())
+    (row,) = results["rows"]
+    assert row["name"] == SMALL.only
+    assert list(row["milliseconds"]) == ["ours", "ours in a loop", "flax"]
+    assert min(row["milliseconds"].values()) > 0
+    ratio = row["milliseconds"]["ours"] / row["milliseconds"]["flax"]
+    assert math.isclose(results["mean_ratios"]["flax"], ratio)
+    assert f"--only={SMALL.only}" in shlex.split(results["command"])
+    assert (tmp_path / "ratios.png").read_bytes().startswith(b"\x89PNG")
+    assert f"ours {row['milliseconds']['ours']:.2f} ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suite, rows", [("ops", 13), ("steps", 3)])
+def test_a_suite_has_its_rows(suite, rows):
+    config = dataclasses.replace(SMALL, suite=suite)
+    found = list(benchmark._rows(config))
+    assert len(found) == rows == len({name for name, _ in found})
+    assert all("ours" in contenders for _, contenders in found)
+
+
+@pytest.mark.parametrize("name", networks.IMAGES)
+def test_stock_networks_have_the_parameters_and_costs_of_ours(name):
+    images = jnp.zeros((2, *networks.IMAGES[name]))
+
+    def sizes(model):
+        shapes = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
+        return sorted(leaf.size for leaf in jax.tree.leaves(shapes))
+
+    assert sizes(networks.ours(name)) == sizes(networks.stock(name))
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", networks.IMAGES)
+def test_torch_networks_have_the_parameters_of_ours(name):
+    pytest.importorskip("torch", reason="PyTorch (the extra `bench`) is not installed")
+    from experiments.benchmarking import torch_networks
+
+    images = jnp.zeros((2, *networks.IMAGES[name]))
+    shapes = jax.eval_shape(networks.ours(name).init, jax.random.key(0), images)
+    ours = sorted(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    theirs = torch_networks.build(name).parameters()
+    assert sorted(parameter.numel() for parameter in theirs) == ours
+
+
+@pytest.mark.parametrize("make", [stepping, looping])
+def test_steps_in_calls_and_in_a_loop_do_the_same_work(make):
+    seen = []
+
+    def step(state, constant):
+        jax.debug.callback(lambda value: seen.append(np.array(value)), state)
+        return state * 0.5 + constant
+
+    make(step, jnp.ones(3), jnp.float32(1)).run(5)
+    jax.effects_barrier()
+    assert len(seen) == 5
+    # The last step began with what four steps had made of 1.
+    np.testing.assert_allclose(min(seen[-1]), 2 - 0.5**4)
+
+
+def test_turns_alternate_and_take_the_median():
+    order = []
+    contenders = {
+        name: Contender(lambda steps, name=name: order.append((name, steps)))
+        for name in ("ours", "other")
+    }
+    times = interleaved(contenders, rounds=3)
+    assert set(times) == {"ours", "other"}
+    assert [name for name, _ in order[-6:]] == ["ours", "other"] * 3
+    assert all(steps > 1 for _, steps in order[-6:])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"suite": "op"}, "suite: 'op' is not one of ops, pools, steps, epoch"),
+        ({"peers": ("keras",)}, "peers: 'keras' is not one of flax, torch"),
+        ({"rounds": 0}, "rounds: 0 is less than 1"),
+        ({"batch_size": -1}, "batch_size: -1 is less than 1"),
+        ({"dtype": "float8"}, "dtype: 'float8' is not one of float32, bfloat16"),
+        ({"only": "no such row"}, "only: no row of ops holds 'no such row'"),
+    ],
+)
+def test_bad_input_is_refused(tmp_path, change, message):
+    config = dataclasses.replace(SMALL, workdir=str(tmp_path / "run"), **change)
+    with pytest.raises(UserError, match=f"^{message}"):
+        benchmark.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_peer_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="^peers: torch is not installed; pip install"):
+        list(benchmark.run(dataclasses.replace(SMALL, peers=("torch",))))
