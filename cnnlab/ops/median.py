@@ -85,7 +85,6 @@ def _first_equal(taps: Taps, value: Array) -> Array:
         if taps.real is not None:
             found &= taps.real[i]
         index = jnp.where(found, index.dtype.type(i), index)
-    chosen = value
-    for i, tap in enumerate(taps):
-        chosen = jnp.where(index == i, tap, chosen)
-    return chosen
+    # A NaN is equal to nothing.
+    chosen = jnp.where(index == none, value, 0)
+    return sum((jnp.where(index == i, tap, 0) for i, tap in enumerate(taps)), chosen)

@@ -42,8 +42,8 @@ def mixed_pool(
         count_include_pad: whether padding counts in the average, as in `avg_pool`; it
             never wins the maximum.
 
-    Source: Lee, Gallagher and Tu, 2016, equation 1 ("mixed max-average", one number per
-    layer), "Generalizing pooling functions in convolutional neural networks: mixed,
+    Source: Lee, Gallagher and Tu, 2016, section 3.1 ("mixed max-average", one number
+    per layer), "Generalizing pooling functions in convolutional neural networks: mixed,
     gated, and tree", https://arxiv.org/abs/1509.08985
     """
     x = wide(x)
@@ -73,7 +73,7 @@ def gated_pool(
         count_include_pad: whether padding counts in the average, as in `avg_pool`; it
             never wins the maximum and adds nothing to the gate.
 
-    Source: Lee, Gallagher and Tu, 2016, equation 2 ("gated max-average", one mask per
+    Source: Lee, Gallagher and Tu, 2016, section 3.1 ("gated max-average", one mask per
     layer), "Generalizing pooling functions in convolutional neural networks: mixed,
     gated, and tree", https://arxiv.org/abs/1509.08985
     """

@@ -115,7 +115,7 @@ def l2_pool(
         normalize: False gives sqrt(sum x^2), the norm itself.
         count_include_pad: as in `avg_pool`.
 
-    Source: as of `lp_pool`, whose authors take it for their best nets.
+    Source: as of `lp_pool`.
     """
     return _power_mean(taps, 2, normalize, count_include_pad)
 

@@ -3,7 +3,6 @@
 import functools
 import math
 import numbers
-from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,40 +12,39 @@ from cnnlab.ops.pool_definition import pools, windowed
 from cnnlab.ops.reductions import count, total, wide
 from cnnlab.ops.windows import Taps
 
+# exp(-800) is 0, also in float64.
+_WEIGHTLESS = 800.0
+
 
 @pools.register
 @windowed(fill=-math.inf)
 def soft_pool(taps: Taps, *, beta: float = 1.0) -> Array:
     """The mean of each window under its softmax, sum_i softmax(beta a)_i a_i.
 
-    It lies between the average (beta = 0) and the maximum (to which it tends as beta
-    grows). Entry a_i takes the gradient softmax(beta a)_i (1 + beta (a_i - result)),
-    which is negative for entries far below the result.
+    It tends to the average as beta falls to 0 and to the maximum as it grows. Entry a_i
+    takes the gradient softmax(beta a)_i (1 + beta (a_i - result)), which is negative
+    for entries far below the result.
 
     Padding and entries of -inf have no weight; windows of nothing else give -inf. A
     window with an infinity as its largest entry gives that, with gradient 0. A shift of
     the map by a multiple of the strides shifts the result, boundary aside.
 
     Args:
-        beta: the inverse temperature, a finite number of at least 0.
+        beta: the inverse temperature, a finite number above 0.
 
     Raises:
-        ValueError: beta is negative or not finite.
+        ValueError: beta is not above 0, or not finite.
         TypeError: beta is not a number.
 
     Source: Stergiou, Poppe and Kalliatakis, 2021, equations 1 and 2 (beta = 1),
     "Refining activation downsampling with SoftPool", https://arxiv.org/abs/2101.00440
     """
-    _check_number("beta", beta)
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"beta {beta!r} must be a finite number of at least 0")
-    taps = taps.map(wide)
-    largest = _largest(taps)
-    weights = _of_gaps(taps, largest, lambda gap: jnp.exp(beta * gap), 0)
-    weighted = _of_gaps(taps, largest, lambda gap: gap * jnp.exp(beta * gap), 0)
+    _check_sharpness("beta", beta)
+    largest, gaps, weights = _weighed(taps.map(wide), beta)
     weight = total(weights)
+    weighted = sum(w * gap for w, gap in zip(weights, gaps, strict=True))
     # As a distance from the largest entry, a constant is its own mean exactly.
-    return largest + total(weighted) / jnp.where(weight == 0, 1, weight)
+    return largest + weighted / jnp.where(weight == 0, 1, weight)
 
 
 @pools.register
@@ -63,62 +61,45 @@ def log_sum_exp_pool(taps: Taps, *, r: float = 1.0, normalize: bool = True) -> A
     multiple of the strides shifts the result, boundary aside.
 
     Args:
-        r: the sharpness, a finite number above 0.
+        r: the sharpness, a finite number above 0. Rounding adds an error in proportion
+            to 1 / r: some 1e-7 / r in float32.
         normalize: False gives (1 / r) log(sum exp(r x)).
 
     Raises:
         ValueError: r is not above 0, or not finite.
         TypeError: r is not a number.
 
-    Source: Pinheiro and Collobert, 2015, equation 4, "From image-level to pixel-level
+    Source: Pinheiro and Collobert, 2015, section 3.1, "From image-level to pixel-level
     labeling with convolutional networks", https://arxiv.org/abs/1411.6228; theirs
     pools the whole map.
     """
-    _check_number("r", r)
-    if not 0 < r < math.inf:
-        raise ValueError(f"r {r!r} must be a finite number above 0")
-    taps = taps.map(wide)
-    largest = _largest(taps)
-    # The sum of exp(r gap) - 1: at a small r, the sum of exp(r gap) would round away
-    # all that tells the entries apart.
-    excesses = _of_gaps(taps, largest, lambda gap: jnp.expm1(r * gap), -1)
-    if taps.real is not None:
-        kept = zip(taps.real, excesses, strict=True)
-        excesses = Taps(tuple(jnp.where(*pair, 0) for pair in kept), taps.real)
-    excess = jnp.where(jnp.isfinite(largest), total(excesses), 0)
-    entries = np.maximum(count(taps, count_include_pad=False), 1)
-    if not normalize:
-        return largest + jnp.log(entries + excess) / r
-    mean = excess / entries
-    # log1p is exact near 0, and cancels near -1.
-    near = mean > -0.5
-    log_mean = jnp.where(
-        near,
-        jnp.log1p(jnp.where(near, mean, 0)),
-        jnp.log(jnp.where(near, 1, (entries + excess) / entries)),
-    )
-    return largest + log_mean / r
+    _check_sharpness("r", r)
+    largest, _, weights = _weighed(taps.map(wide), r)
+    weight = total(weights)
+    weight = jnp.where(weight == 0, 1, weight)
+    if normalize:
+        # A window on padding alone has no entry.
+        weight = weight / np.maximum(count(taps, count_include_pad=False), 1)
+    return largest + jnp.log(weight) / r
 
 
-def _largest(taps: Taps) -> Array:
-    """The largest tap. The means do not depend on what they are measured from."""
-    return lax.stop_gradient(functools.reduce(jnp.maximum, taps))
+def _weighed(taps: Taps, sharpness: float) -> tuple[Array, Taps, Taps]:
+    """The largest tap, how far from it each tap is, and exp(sharpness * that)."""
+    # No mean depends on what it is measured from, so that its gradient would be 0.
+    largest = lax.stop_gradient(functools.reduce(jnp.maximum, taps))
+    floor = -_WEIGHTLESS / sharpness
+
+    def gap(tap):
+        distance = tap - largest
+        # Two infinities have no distance; a single one is too far for a gradient.
+        return jnp.maximum(jnp.where(jnp.isnan(distance), floor, distance), floor)
+
+    gaps = taps.map(gap)
+    return largest, gaps, gaps.map(lambda gap: jnp.exp(sharpness * gap))
 
 
-def _of_gaps(
-    taps: Taps, largest: Array, function: Callable[[Array], Array], infinite: float
-) -> Taps:
-    """`function` of how far each tap lies from the largest, or what it is at -inf."""
-
-    def of_gap(tap):
-        gap = tap - largest
-        finite = jnp.isfinite(gap)
-        # The function must not even be taken of infinities.
-        return jnp.where(finite, function(jnp.where(finite, gap, 0)), infinite)
-
-    return taps.map(of_gap)
-
-
-def _check_number(name: str, value) -> None:
+def _check_sharpness(name: str, value) -> None:
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{name} takes a number, got {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} {value!r} must be a finite number above 0")
