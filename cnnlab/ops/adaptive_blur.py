@@ -63,10 +63,10 @@ def adaptive_blur_pool(
             row-major and fastest; None is zeros, so that `bias` alone is the filter.
         bias: [groups * taps]; None is the binomial filter, that of `blur_pool`.
 
-    Source: Zou et al., 2020, section 3.2, "Delving deeper into anti-aliasing in
-    ConvNets", https://arxiv.org/abs/2008.09604, equations 2 and 3. Theirs starts at
-    random and normalises the logits over the batch; this one has no state, so it starts
-    at the binomial filter and its logits keep the scale of the map.
+    Source: Zou et al., 2020, section 3, "Delving deeper into anti-aliasing in
+    ConvNets", https://arxiv.org/abs/2008.09604. Theirs starts at random and normalises
+    the logits over the batch; this one has no state, so it starts at the binomial
+    filter and its logits keep the scale of the map.
     """
     x = wide(x)
     projection, bias = (jnp.asarray(w, x.dtype) for w in (projection, bias))

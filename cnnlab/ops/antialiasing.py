@@ -85,7 +85,6 @@ def max_blur_pool(
     Source: Zhang, 2019, section 3.2, "Making convolutional networks shift-invariant
     again", https://arxiv.org/abs/1904.11486; theirs reflects the maxima at the border.
     """
-
     # By axes, the last first: the same maximum, and the same first of equals.
     dense = functools.partial(_by_axes, max_pool, window.window_shape)
     return _blurred(dense, x, window, filter_size)

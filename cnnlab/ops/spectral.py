@@ -26,7 +26,7 @@ def spectral_pool(x: Array, window: Geometry) -> Array:
     entry, and any other shift by the fraction of an entry that it is (but for that
     highest frequency). The gradient is the transpose of the same linear map.
 
-    Source: Rippel, Snoek and Adams, 2015, algorithm 2, "Spectral representations for
+    Source: Rippel, Snoek and Adams, 2015, algorithm 1, "Spectral representations for
     convolutional neural networks", https://arxiv.org/abs/1506.03767; theirs keeps one
     of the two highest frequencies and drops its imaginary part where the transform
     would have to be real. Here each axis is one product with a real matrix, which is
