@@ -3,7 +3,7 @@
 `lowering` says by which program; results agree to rounding:
 
 - "auto": the best known for the platform that is lowered for, decided when lowering
-  (`convolution_primitive`). BUILD_NOTES.md has the measurements.
+  (`contractions`). BUILD_NOTES.md has the measurements.
 - "lax": `lax.conv_general_dilated` and JAX's derivatives of it: cuDNN on a GPU, the
   matrix unit on a TPU. On a CPU it is as fast as "auto" at the top of a program, and
   many times slower inside `lax.scan`, `lax.map` and `while_loop`, or with kernels under
@@ -17,7 +17,8 @@ from jax import Array
 from jaxtyping import Float
 
 from cnnlab.ops import windows
-from cnnlab.ops.convolution_primitive import Form, convolve, stock_convolution
+from cnnlab.ops.contractions import Form, stock_convolution
+from cnnlab.ops.convolution_primitive import convolve
 from cnnlab.ops.named import named
 
 LOWERINGS = ("auto", "lax", "im2col")

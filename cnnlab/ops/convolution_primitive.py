@@ -9,53 +9,22 @@ and transposes are again among them:
 JAX's own convolution differentiates as well, but its gradients come in shapes that
 XLA's CPU backend runs fast only at the top of a program: inside `lax.scan`, `lax.map`
 and `while_loop` they were 3 to 115 times slower. Here every backend gets the shapes
-that suit it, wherever the call stands: on a CPU all three in the one shape its kernels
-are written for, elsewhere what JAX itself would say.
+that suit it, wherever the call stands (`contractions`).
 
 Operands carry one leading axis of *copies*, convolved apart: it is how `vmap` over both
 operands (many seeds at once) arrives here. A CPU takes the copies one after another,
 because its grouped convolution is slow; elsewhere they become groups.
 """
 
-import dataclasses
 import functools
 
 import jax.numpy as jnp
-from jax import Array, lax, linear_transpose, vmap
+from jax import Array
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """The geometry of the trilinear form; one entry per spatial axis, zero padding."""
-
-    spatial: tuple[int, ...]
-    window: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    dilation: tuple[int, ...]
-    groups: int
-
-    @property
-    def output(self) -> tuple[int, ...]:
-        """The spatial shape of y."""
-        return tuple(
-            (n + low + high - (w - 1) * d - 1) // s + 1
-            for n, w, s, (low, high), d in self.axes()
-        )
-
-    def axes(self):
-        """Size, window, stride, padding and dilation of each axis."""
-        return zip(
-            self.spatial,
-            self.window,
-            self.strides,
-            self.padding,
-            self.dilation,
-            strict=True,
-        )
+from cnnlab.ops.contractions import Form, elsewhere, on_cpu, result_shape
 
 
 def convolve(x: Array, kernel: Array, form: Form) -> Array:
@@ -77,19 +46,8 @@ convolution_p = Primitive("convolution")
 _OPERANDS = {"y": ("x", "kernel"), "x": ("kernel", "y"), "kernel": ("x", "y")}
 
 
-def _shape(result, left, right, form):
-    copies = left.shape[0]
-    if result == "y":
-        shape = left.shape[1], *form.output, right.shape[-1]
-    elif result == "x":
-        shape = right.shape[1], *form.spatial, form.groups * left.shape[-2]
-    else:
-        shape = *form.window, left.shape[-1] // form.groups, right.shape[-1]
-    return copies, *shape
-
-
 def _abstract(left, right, *, result, form):
-    return ShapedArray(_shape(result, left, right, form), left.dtype)
+    return ShapedArray(result_shape(result, left.shape, right.shape, form), left.dtype)
 
 
 def _transposed(cotangent, left, right, *, missing, result, form):
@@ -158,93 +116,7 @@ def _merge(operand, axis, size, into):
     return operand.reshape(*shape[:into], -1, *shape[into + 2 :])
 
 
-def _layout(form):
-    spatial = "DHW"[-len(form.strides) :]
-    return f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"
-
-
-def stock_convolution(x: Array, kernel: Array, form: Form) -> Array:
-    """As `convolve`, by JAX's own convolution."""
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        form.strides,
-        form.padding,
-        rhs_dilation=form.dilation,
-        dimension_numbers=_layout(form),
-        feature_group_count=form.groups,
-    )
-
-
-def _as_jax_does(left, right, *, result, form):
-    """The contraction of single copies, in the shapes of JAX's own derivatives."""
-    if result == "y":
-        return stock_convolution(left, right, form)
-    shape = _shape(result, left[None], right[None], form)[1:]
-    missing = jnp.zeros(shape, left.dtype)
-    if result == "x":
-        (out,) = linear_transpose(lambda x: stock_convolution(x, left, form), missing)(
-            right
-        )
-    else:
-        (out,) = linear_transpose(lambda k: stock_convolution(left, k, form), missing)(
-            right
-        )
-    return out
-
-
-def _as_one_convolution(left, right, *, result, form):
-    """The contraction of single copies as a convolution of NHWC by HWIO."""
-    if form.groups > 1 or result == "y":
-        return _as_jax_does(left, right, result=result, form=form)
-    axes = tuple(range(len(form.strides)))
-    layout = _layout(form)
-    if result == "x":
-        padding = [
-            ((w - 1) * d - low, n - 1 - (m - 1) * s + low)
-            for (n, w, s, (low, _), d), m in zip(form.axes(), form.output, strict=True)
-        ]
-        turned = jnp.swapaxes(lax.rev(left, axes), -1, -2)
-        return lax.conv_general_dilated(
-            right,
-            turned,
-            (1,) * len(axes),
-            padding,
-            lhs_dilation=form.strides,
-            rhs_dilation=form.dilation,
-            dimension_numbers=layout,
-        )
-    padding = [
-        (low, (w - 1) * d + (m - 1) * s + 1 - n - low)
-        for (n, w, s, (low, _), d), m in zip(form.axes(), form.output, strict=True)
-    ]
-    # Channels take the place of the batch, and the batch that of the channels.
-    out = lax.conv_general_dilated(
-        jnp.swapaxes(left, 0, -1),
-        jnp.moveaxis(right, 0, -2),
-        form.dilation,
-        padding,
-        rhs_dilation=form.strides,
-        dimension_numbers=layout,
-    )
-    return jnp.moveaxis(out, 0, -2)
-
-
-def _on_cpu(left, right, **parameters):
-    one = functools.partial(_as_one_convolution, **parameters)
-    if left.shape[0] == 1:
-        return one(left[0], right[0])[None]
-    return lax.map(lambda pair: one(*pair), (left, right))
-
-
-def _elsewhere(left, right, **parameters):
-    one = functools.partial(_as_jax_does, **parameters)
-    if left.shape[0] == 1:
-        return one(left[0], right[0])[None]
-    return vmap(one)(left, right)
-
-
-convolution_p.def_impl(_elsewhere)
+convolution_p.def_impl(elsewhere)
 convolution_p.def_abstract_eval(_abstract)
 ad.defbilinear(
     convolution_p,
@@ -252,5 +124,5 @@ ad.defbilinear(
     functools.partial(_transposed, missing=1),
 )
 batching.primitive_batchers[convolution_p] = _batched
-mlir.register_lowering(convolution_p, mlir.lower_fun(_elsewhere, False))
-mlir.register_lowering(convolution_p, mlir.lower_fun(_on_cpu, False), platform="cpu")
+mlir.register_lowering(convolution_p, mlir.lower_fun(elsewhere, False))
+mlir.register_lowering(convolution_p, mlir.lower_fun(on_cpu, False), platform="cpu")

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from cnnlab.ops import conv
-from cnnlab.ops.convolution_primitive import Form, convolve, stock_convolution
+from cnnlab.ops.contractions import Form, stock_convolution
+from cnnlab.ops.convolution_primitive import convolve
 
 FORMS = {
     "asymmetric": Form((7, 6), (3, 2), (2, 1), ((1, 0), (0, 2)), (1, 1), 1),
     "dilated": Form((9, 8), (3, 3), (2, 3), ((1, 1), (1, 1)), (2, 1), 1),
     "groups": Form((6, 5), (3, 3), (1, 2), ((1, 1), (1, 1)), (1, 1), 2),
+    "depthwise": Form((6, 5), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 2), 4),
     "rows unseen": Form((9, 9), (2, 2), (3, 4), ((0, 0), (0, 0)), (1, 1), 1),
     "one axis": Form((11,), (4,), (3,), ((0, 0),), (1,), 1),
     "three axes": Form((4, 3, 4), (2, 3, 1), (1, 2, 1), ((1, 1),) * 3, (1, 1, 1), 1),
@@ -70,7 +72,7 @@ def assert_equals_jax(form, derivative, names):
 
     with jax.enable_x64(True):
         x = jnp.asarray(rng.normal(size=(2, *form.spatial, 4)))
-        kernel = jnp.asarray(rng.normal(size=(*form.window, 4 // form.groups, 6)))
+        kernel = jnp.asarray(rng.normal(size=(*form.window, 4 // form.groups, 8)))
         got, wanted = (
             jax.jit(all_transformed, static_argnums=0)(convolution, x, kernel)
             for convolution in (convolve, stock_convolution)
