@@ -22,14 +22,26 @@ def apply(layer, x, **keywords):
 
 
 @pytest.mark.parametrize("name", pools)
-def test_a_name_is_the_operator(name, x):
-    got = apply(Pool(name, (3, 2), (2, 1), "SAME"), x)
+def test_a_name_is_the_operator_and_its_learned_weights(name, x):
+    layer = Pool(name, (3, 2), (2, 1), "SAME")
+    got, variables = layer.init_with_output(jax.random.key(0), x)
     np.testing.assert_array_equal(got, pools[name](x, (3, 2), (2, 1), "SAME"))
+    weights = variables.get("params", {})
+    assert sorted(weights) == sorted(pools[name].weights)
+    moved = jax.tree.map(lambda weight: weight + 0.5, weights)
+    # To rounding: the layer's parameters are arguments, the other's are constants.
+    np.testing.assert_allclose(
+        layer.apply({"params": moved}, x),
+        pools[name](x, (3, 2), (2, 1), "SAME", **moved),
+        rtol=1e-6,
+    )
 
 
-@pytest.mark.parametrize("name", pools)
-def test_it_has_no_variables(name, x):
-    assert not Pool(name).init(jax.random.key(0), x)
+def test_a_weight_that_is_given_is_no_parameter(x):
+    layer = Pool("mixed_pool(alpha=1.0)")
+    assert not layer.init(jax.random.key(0), x)
+    np.testing.assert_array_equal(apply(layer, x), ops.max_pool(x, 2, 2))
+    assert not Pool("mixed_pool", alpha=1.0).init(jax.random.key(0), x)
 
 
 @pytest.mark.parametrize(

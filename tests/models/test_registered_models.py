@@ -72,10 +72,29 @@ def test_any_number_of_image_channels(name):
 
 
 @MODELS
-def test_the_pool_changes_no_variable(name):
+def test_a_pool_without_weights_changes_no_variable(name):
     wanted = shapes(name)
     for pool in pools:
-        assert shapes(name, pool=pool) == wanted, pool
+        if not pools[pool].weights and gives_the_size_of_its_window(pools[pool]):
+            assert shapes(name, pool=pool) == wanted, pool
+
+
+def gives_the_size_of_its_window(pool):
+    """Not so where a ratio stands for the strides."""
+    out = jax.eval_shape(lambda x: pool(x, 2, 2), jnp.zeros((1, 28, 28, 1)))
+    return out.shape == (1, 14, 14, 1)
+
+
+@MODELS
+@pytest.mark.parametrize("pool", [pool for pool in pools if pools[pool].weights])
+def test_a_pool_with_weights_brings_nothing_but_them(name, pool):
+    def paths(**options):
+        flat = jax.tree_util.tree_leaves_with_path(shapes(name, **options)[1])
+        return {tuple(part.key for part in path) for path, _ in flat}
+
+    added = paths(pool=pool) - paths()
+    assert added and paths() <= paths(pool=pool)
+    assert {path[-1] for path in added} == set(pools[pool].weights)
 
 
 @MODELS
