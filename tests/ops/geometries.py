@@ -1,39 +1,10 @@
-"""The windows that every pool is held to, and the ways in which it is called."""
+"""Windows and maps that several operators are tried on, and options of the pools."""
 
-import functools
-import inspect
-from typing import NamedTuple
+from cnnlab.ops.conformance.cases import Case, signed_map, smooth_map
 
-import jax
-import numpy as np
-import pytest
-import references
+__all__ = ["CASES", "SPECS", "TRIAL", "Case", "signed_map", "smooth_map"]
 
-from cnnlab.ops import pools
-from cnnlab.ops.registry import takes
-
-
-class Case(NamedTuple):
-    """A map's shape and a window's path over it."""
-
-    shape: tuple[int, ...]
-    window_shape: int | tuple[int, ...]
-    strides: int | tuple[int, ...] = 1
-    padding: str | int | tuple = "VALID"
-    boundary: str = "zero"
-
-    def arguments(self):
-        """What follows the map in a call."""
-        return self.window_shape, self.strides, self.padding
-
-    def apply(self, pool, x, **options):
-        """`pool` over `x` along this path."""
-        if self.boundary != "zero":
-            options["boundary"] = self.boundary
-        return pool(x, *self.arguments(), **options)
-
-
-CASES = {
+_CASES = {
     "overlapping": Case((2, 7, 6, 3), (3, 3), (2, 2), "SAME"),
     "gaps": Case((2, 9, 8, 2), (2, 2), (3, 4)),
     "defaults": Case((1, 5, 4, 2), 2),
@@ -49,12 +20,13 @@ CASES = {
     "no_batch": Case((5, 5, 2), (2, 3), 2, 1),
     "three_batch_axes": Case((2, 1, 2, 4, 4, 2), 2, 2),
 }
+CASES = {
+    name: case._replace(boundary=case.boundary or "zero")
+    for name, case in _CASES.items()
+}
 
-# Where an option changes anything, it does so in how padding is counted.
-PADDED = ("asymmetric", "full", "circular", "three_axes")
-
-# The one path on which laws that hold for any are tried: overlap, padding, odd sizes.
-TRIAL = Case((2, 5, 4, 2), (3, 2), (2, 1), "SAME")
+# Overlap, padding, odd sizes.
+TRIAL = Case((2, 5, 4, 2), (3, 2), (2, 1), "SAME", "zero")
 
 # Options beyond the defaults, for the pools that have any.
 SPECS = (
@@ -80,42 +52,3 @@ SPECS = (
     "fractional_max_pool(ratio=1.2, pseudo_random=False)",
     "lip_pool(projection=0.5, bias=-1)",
 )
-
-
-def modes(trait=None):
-    """Every registered pool (of a trait), and with a fixed draw where it draws.
-
-    As test parameters, each a function (map, window_shape, ...) -> map.
-    """
-    for name, pool in pools.items():
-        if trait is not None and not getattr(pool.traits, trait):
-            continue
-        yield pytest.param(pool, id=name)
-        if takes(pool, "key"):
-            drawn = functools.partial(pool, key=jax.random.key(3))
-            yield pytest.param(drawn, id=f"{name} drawn")
-
-
-def has_reference(name):
-    """Whether `name` has a NumPy reference that takes the pool's options."""
-    known = references.POOLS | references.MAPS
-    if name not in known:
-        return False
-    ours = inspect.signature(pools[name]).parameters
-    theirs = inspect.signature(known[name]).parameters
-    options = {p for p in ours if ours[p].kind == inspect.Parameter.KEYWORD_ONLY}
-    return options - {"key", "boundary"} <= set(theirs)
-
-
-def smooth_map(shape, seed=0, low=0.25, high=4.0):
-    """A positive float64 map without two equal entries, in a random order."""
-    count = int(np.prod(shape))
-    values = np.linspace(low, high, count)
-    return np.random.default_rng(seed).permutation(values).reshape(shape)
-
-
-def signed_map(shape, seed=0):
-    """A map with entries of both signs, exact zeros and ties."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=shape)
-    return np.where(rng.random(shape) < 0.2, 0, np.round(x, 1)).astype(np.float32)

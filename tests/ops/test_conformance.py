@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 import references
-from geometries import SPECS
+from geometries import CASES, SPECS
 from mutants import MUTANTS
 
 from cnnlab.ops import conformance, pools
 from cnnlab.ops.conformance import BrokenLaw, check
-from cnnlab.ops.conformance.cases import CASES, random_cases
+from cnnlab.ops.conformance.cases import random_cases
 from cnnlab.ops.pool_definition import Traits
 from cnnlab.ops.registry import parse_spec
 
@@ -37,12 +37,12 @@ def _reference(name):
 
 @pytest.mark.parametrize("name", pools)
 def test_pool_obeys_every_law(name):
-    check(name, reference=_reference(name))
+    check(name, reference=_reference(name), examples=6)
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_pool_with_options_obeys(spec):
-    check(spec, reference=_reference(parse_spec(spec)[0]), laws=OF_OPTIONS)
+    check(spec, reference=_reference(parse_spec(spec)[0]), laws=OF_OPTIONS, examples=0)
 
 
 def test_missing_reference_is_told_by_the_pools_name():
@@ -51,8 +51,8 @@ def test_missing_reference_is_told_by_the_pools_name():
 
 
 @pytest.mark.parametrize("name", pools)
-@pytest.mark.parametrize("case", CASES[3:4], ids=["asymmetric"])
-def test_is_one_named_equation(name, case):
+def test_is_one_named_equation(name):
+    case = CASES["asymmetric"]._replace(boundary=None)
     x = jnp.zeros(case.shape)
     (equation,) = jax.make_jaxpr(lambda x: case.apply(pools[name], x))(x).eqns
     boundary = pools[name].boundaries[0]

@@ -1,26 +1,14 @@
-"""Every operator lowers for platforms that need not be at hand."""
+"""Convolution lowers for platforms that need not be at hand."""
 
 import jax
 import jax.numpy as jnp
 import pytest
-from geometries import TRIAL, modes
 from jax import export
 
 from cnnlab.ops import conv
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 DTYPES = pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-
-
-@DTYPES
-@pytest.mark.parametrize("pool", list(modes()))
-def test_pool_and_its_gradient_export(pool, dtype):
-    def value_and_gradient(x):
-        out, pull = jax.vjp(lambda x: TRIAL.apply(pool, x), x)
-        return out, pull(out)
-
-    exported = _export(value_and_gradient, PLATFORMS, TRIAL.shape, dtype=dtype)
-    assert exported.platforms == PLATFORMS
 
 
 @DTYPES

@@ -25,8 +25,8 @@ class Case(NamedTuple):
         """What follows the map in a call."""
         return self.window_shape, self.strides, self.padding
 
-    def apply(self, pool: Callable, x: jax.Array, **options) -> jax.Array:
-        """`pool` over `x` along this path."""
+    def apply(self, pool: Callable, x: jax.Array, **options):
+        """What `pool` gives of `x` along this path."""
         if self.boundary is not None:
             options["boundary"] = self.boundary
         return pool(x, *self.arguments(), **options)
@@ -60,9 +60,11 @@ CASES = (
 )
 
 
-def smooth_map(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """A float64 map over 0.25 to 4 without two equal entries, in a random order."""
-    values = np.linspace(0.25, 4.0, math.prod(shape))
+def smooth_map(
+    shape: tuple[int, ...], seed: int = 0, *, low: float = 0.25, high: float = 4.0
+) -> np.ndarray:
+    """A float64 map from `low` to `high`, no two entries equal, in a random order."""
+    values = np.linspace(low, high, math.prod(shape))
     return np.random.default_rng(seed).permutation(values).reshape(shape)
 
 

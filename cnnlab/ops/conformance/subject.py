@@ -37,7 +37,7 @@ class Subject:
 
     @functools.cached_property
     def boundaries(self) -> tuple[str, ...]:
-        """The boundaries that the pool can be asked for."""
+        """The boundaries that the pool can be asked for, its own first if known."""
         function, bound = _unwrapped(self.pool)
         if "boundary" in bound or not takes(function, "boundary"):
             return ()
@@ -52,8 +52,9 @@ class Subject:
     @functools.cached_property
     def cases(self) -> tuple[Case, ...]:
         """The chosen and the random cases on the pool's boundaries."""
-        known = [c for c in CASES if c.boundary in (None, *self.boundaries)]
-        more = random_cases(self.examples, self.boundaries) if self.examples else ()
+        others = self.boundaries[1:]
+        known = [case for case in CASES if case.boundary in (None, *others)]
+        more = random_cases(self.examples, others) if self.examples else ()
         return tuple(dict.fromkeys((*known, *more)))
 
     @functools.cached_property
