@@ -9,9 +9,6 @@ from jaxtyping import UInt32
 
 T = TypeVar("T")
 
-# As many 16-bit numbers as 32 bits can add up.
-_CHUNK = 1 << 16
-
 
 class Wide(NamedTuple):
     """The integers high 2^32 + low."""
@@ -25,18 +22,6 @@ def add(a: Wide, b: Wide) -> Wide:
     low = a.low + b.low
     carry = (low < a.low).astype(jnp.uint32)
     return Wide(a.high + b.high + carry, low)
-
-
-def sum_channels(values: UInt32[Array, "*places channels"]) -> Wide:
-    """The sum over the last axis."""
-    total = Wide(*jnp.zeros((2, *values.shape[:-1]), jnp.uint32))
-    for start in range(0, values.shape[-1], _CHUNK):
-        chunk = values[..., start : start + _CHUNK]
-        upper = jnp.sum(chunk >> 16, axis=-1, dtype=jnp.uint32)
-        lower = jnp.sum(chunk & 0xFFFF, axis=-1, dtype=jnp.uint32)
-        total = add(total, Wide(upper >> 16, upper << 16))
-        total = add(total, Wide(jnp.zeros_like(lower), lower))
-    return total
 
 
 def strided_sums(

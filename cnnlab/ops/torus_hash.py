@@ -7,14 +7,14 @@ from jaxtyping import Float, UInt32
 
 from cnnlab.ops.float_words import words
 
-# Two odd numbers, and a start for each of the two hashes: 2^32 over the golden ratio,
-# the multipliers of MurmurHash3's finaliser, and the square root of 2.
-_STREAMS = np.uint32([(0x9E3779B1, 0x6A09E667), (0x85EBCA77, 0xC2B2AE3D)])
+# Two odd numbers and two starts, from the golden ratio, xxHash and SHA-512.
+_MULTIPLIERS = np.uint32([0x9E3779B1, 0x85EBCA77])
+_STARTS = np.uint32([0x6A09E667, 0xBB67AE85])
 
 
 def torus_hash(
     x: Float[Array, "*batch_and_space channels"], rank: int
-) -> tuple[UInt32[Array, "*batch_and_space"], UInt32[Array, "*batch_and_space"]]:
+) -> UInt32[Array, "two *batch_and_space"]:
     """Two independent hashes of the whole torus as it is seen from each place.
 
     They move with the map under any circular shift. Places from which the torus looks
@@ -26,22 +26,25 @@ def torus_hash(
     Args:
         rank: how many axes before the channels are spatial.
     """
-    return tuple(_hash(x, rank, *stream) for stream in _STREAMS)
-
-
-def _hash(x, rank, multiplier, start):
-    channels = jnp.arange(x.shape[-1], dtype=jnp.uint32)
-    seen = _scatter(channels * multiplier + start)
-    for word in words(x):
-        seen = _scatter(seen ^ word)
-    seen = jnp.sum(seen, axis=-1, dtype=jnp.uint32)
-    for axis in range(x.ndim - rank - 1, x.ndim - 1):
-        stretch = 1
-        while stretch < x.shape[axis]:
+    channels = np.arange(x.shape[-1], dtype=np.uint32)[:, None]
+    salt = _scatter(channels * _MULTIPLIERS + _STARTS)
+    seen = jnp.stack([_of_channels(x, one) for one in salt.T])
+    multipliers, starts = (
+        values.reshape(2, *(1,) * (x.ndim - 1)) for values in (_MULTIPLIERS, _STARTS)
+    )
+    for axis in range(-rank, 0):
+        size, stretch = seen.shape[axis], 1
+        while stretch < size:
             further = jnp.roll(seen, -stretch, axis)
-            seen = _scatter(_scatter(seen) * multiplier + further + start)
+            seen = _scatter(_scatter(seen) * multipliers + further + starts)
             stretch *= 2
     return seen
+
+
+def _of_channels(x, salt):
+    for word in words(x):
+        salt = _scatter(salt ^ word)
+    return jnp.sum(salt, axis=-1, dtype=jnp.uint32)
 
 
 def _scatter(h):

@@ -23,8 +23,68 @@ def adaptive_polyphase(
     p=2,
 ):
     path = window_shape, strides, padding
-    dense, choose = dense_map(x, window_shape, pool), {1: 32, 2: 16}[p]
-    return _subsampled(x, dense, path, lambda x, dense: norms(dense, p, choose))
+    dense = dense_map(x, window_shape, pool)
+    bits = (32 - math.ceil(math.log2(x.shape[-1]))) // p
+    return _subsampled(x, dense, path, lambda dense: norms(dense, p, bits))
+
+
+@map_reference
+def learned_polyphase(
+    x,
+    window_shape,
+    strides=1,
+    padding="VALID",
+    boundary="circular",
+    pool="max_pool",
+    temperature=1.0,
+    kernel=None,
+    readout=None,
+):
+    rank = 2 if isinstance(window_shape, int) else len(window_shape)
+    channels = x.shape[-1]
+    if kernel is None:
+        kernel = np.random.default_rng(0).normal(size=(*(3,) * rank, channels, 8))
+        kernel = kernel * math.sqrt(2 / (3**rank * channels))
+    if readout is None:
+        readout = np.random.default_rng(1).normal(size=8) * math.sqrt(1 / 8)
+    path = window_shape, strides, padding
+    dense = dense_map(x, window_shape, pool)
+    return _subsampled(
+        x,
+        dense,
+        path,
+        lambda dense: scores(dense, kernel, readout, each(strides, rank)),
+    )
+
+
+def scores(image, kernel, readout, strides):
+    """The integer that each place adds to a logit."""
+    *spatial, channels = image.shape
+    bits = min(7, (24 - math.ceil(math.log2(channels))) // 2)
+    drop = max(2 * bits + math.ceil(math.log2(3 ** len(spatial) * channels)) - 20, 0)
+    image, kernel = _rounded(image, bits), _rounded(kernel, bits)
+    readout = _rounded(readout, 7)
+
+    def score(place):
+        hidden = np.zeros(len(readout), object)
+        for tap in itertools.product(range(3), repeat=len(spatial)):
+            there = tuple(
+                (i + (t - 1) * s) % n
+                for i, t, s, n in zip(place, tap, strides, spatial, strict=True)
+            )
+            hidden += image[there] @ kernel[tap]
+        return sum(
+            (max(h, 0) >> drop) * r for h, r in zip(hidden, readout, strict=True)
+        )
+
+    return {place: score(place) for place in itertools.product(*map(range, spatial))}
+
+
+def _rounded(values, bits):
+    """The values as integers of so many bits and a sign, towards 0."""
+    values = np.asarray(values, np.float32).astype(np.float64)
+    exponent = max(math.frexp(np.abs(values).max(initial=0))[1], -125)
+    return np.trunc(np.ldexp(values, bits - exponent)).astype(int).astype(object)
 
 
 def _subsampled(x, dense, path, energies):
@@ -38,7 +98,7 @@ def _subsampled(x, dense, path, energies):
     images, denses = (m.reshape(-1, *spatial, x.shape[-1]) for m in (x, dense))
     out = np.zeros((len(images), *output, x.shape[-1]))
     for image, full, kept in zip(images, denses, out, strict=True):
-        offset = best_offset(image, energies(image, full), strides, output)
+        offset = best_offset(image, energies(full), strides, output)
         for corner in itertools.product(*map(range, output)):
             kept[corner] = full[_sample(offset, corner, strides, spatial)]
     return out.reshape(*batch, *output, x.shape[-1])
@@ -109,7 +169,7 @@ def _sample(offset, corner, strides, spatial):
 
 def torus_hash(image, stream):
     """place -> the hash of the torus as seen from there, by its definition."""
-    multiplier, start = ((0x9E3779B1, 0x6A09E667), (0x85EBCA77, 0xC2B2AE3D))[stream]
+    multiplier, start = ((0x9E3779B1, 0x6A09E667), (0x85EBCA77, 0xBB67AE85))[stream]
     spatial = image.shape[:-1]
     doublings = [math.ceil(math.log2(size)) for size in spatial]
 
