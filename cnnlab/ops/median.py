@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array, lax
 
 from cnnlab.ops.pool_definition import pools, windowed
-from cnnlab.ops.reductions import wide
+from cnnlab.ops.reductions import entry, wide
 from cnnlab.ops.windows import Taps
 
 
@@ -86,5 +86,4 @@ def _first_equal(taps: Taps, value: Array) -> Array:
             found &= taps.real[i]
         index = jnp.where(found, index.dtype.type(i), index)
     # A NaN is equal to nothing.
-    chosen = jnp.where(index == none, value, 0)
-    return sum((jnp.where(index == i, tap, 0) for i, tap in enumerate(taps)), chosen)
+    return jnp.where(index == none, value, entry(taps, index))

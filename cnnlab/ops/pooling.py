@@ -10,10 +10,11 @@ import operator
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 
 from cnnlab.ops.pool_definition import Traits, pools, windowed
-from cnnlab.ops.reductions import count, power, scaled, total, wide
+from cnnlab.ops.reductions import count, entry, power, scaled, total, wide
 from cnnlab.ops.windows import Taps
 
 
@@ -42,7 +43,10 @@ def min_pool(taps: Taps) -> Array:
 
 def _first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
     """The entry that beats every other; the first of equal ones, before any padding."""
-    best, *others = taps.values
+    # Which one that is is settled first, as a number without gradient: the backward
+    # pass then compares it and need not run the contest again for every tap.
+    best, *others = (lax.stop_gradient(tap) for tap in taps)
+    index = jnp.zeros(best.shape, np.min_scalar_type(len(taps)))
     seen = taps.real and taps.real[0]
     for i, tap in enumerate(others, 1):
         wins = beats(tap, best) | (tap != tap)
@@ -51,7 +55,8 @@ def _first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
             wins |= taps.real[i] & ~seen
             seen = seen | taps.real[i]
         best = jnp.where(wins, tap, best)
-    return best
+        index = jnp.where(wins, index.dtype.type(i), index)
+    return entry(taps, index)
 
 
 @pools.register

@@ -20,6 +20,13 @@ def wide(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def entry(taps: Taps, index: Array) -> Array:
+    """Of each window the tap of that index, or 0 where there is none such."""
+    return functools.reduce(
+        operator.add, (jnp.where(index == i, tap, 0) for i, tap in enumerate(taps))
+    )
+
+
 def total(taps: Taps) -> Array:
     """The sum of the taps."""
     return functools.reduce(operator.add, taps.values)
