@@ -1,5 +1,6 @@
 """Learned polyphase subsampling: a small network scores the offsets."""
 
+import dataclasses
 import itertools
 import math
 import operator
@@ -43,7 +44,7 @@ def _readout(window: Geometry, channels: int) -> np.ndarray:
 @mapped(
     boundaries=("circular",),
     weights={"kernel": _kernel, "readout": _readout},
-    traits=SHIFT_EXACT,
+    traits=dataclasses.replace(SHIFT_EXACT, straight_through=True),
 )
 def learned_polyphase(
     x: Array,

@@ -17,7 +17,6 @@ result has the map's dtype.
 import dataclasses
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sized
 
 import jax
@@ -49,6 +48,8 @@ class Traits:
             equal ones, and its gradient goes to that one alone.
         shift_exact: a circular shift of the map leaves the result the same, or shifts
             it where the strides divide the map.
+        straight_through: the gradient of its learned weights is that of a stand-in, as
+            its values only jump with them.
     """
 
     local: bool = True
@@ -56,6 +57,7 @@ class Traits:
     averaging: bool = True
     selecting: bool = False
     shift_exact: bool = False
+    straight_through: bool = False
 
 
 def windowed(
@@ -67,15 +69,14 @@ def windowed(
     """Makes a pool of a reduction `reduce_taps(taps, **options) -> Array`.
 
     Args:
-        fill: what a tap on the padding holds under boundary "zero" (an infinity becomes
-            the extreme of an integer dtype).
+        fill: what a tap on the padding holds under boundary "zero", as in
+            `windows.taps`.
         weights, traits: as in `mapped`.
     """
 
     def decorate(reduce_taps: Callable) -> Callable:
         def whole_map(x, window, **options):
-            taps = windows.taps(x, window, _representable(fill, x.dtype))
-            return reduce_taps(taps, **options)
+            return reduce_taps(windows.taps(x, window, fill), **options)
 
         boundaries = tuple(windows.BOUNDARIES)
         return _pool(whole_map, boundaries, weights, traits, described_by=reduce_taps)
@@ -187,13 +188,6 @@ def _weight(name: str, value, initial: np.ndarray):
             f"{name} of shape {shape} must have shape {initial.shape}, or be one number"
         )
     return jnp.broadcast_to(jnp.asarray(value), initial.shape)
-
-
-def _representable(fill: float, dtype) -> float | int:
-    if math.isinf(fill) and jnp.issubdtype(dtype, jnp.integer):
-        extremes = jnp.iinfo(dtype)
-        return extremes.max if fill > 0 else extremes.min
-    return fill
 
 
 def _geometry(x, window_shape, strides, padding, boundary) -> Geometry:
