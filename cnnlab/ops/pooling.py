@@ -26,7 +26,7 @@ def max_pool(taps: Taps) -> Array:
     The first of equal entries takes the whole gradient, padding never wins, and a NaN
     in the window is the result (as in PyTorch).
     """
-    return _first_winner(taps, operator.gt)
+    return entry(taps, first_winner(taps, operator.gt))
 
 
 @pools.register
@@ -38,13 +38,16 @@ def min_pool(taps: Taps) -> Array:
     in the window is the result. Integers keep their dtype. A shift of the map by a
     multiple of the strides shifts the result, boundary aside.
     """
-    return _first_winner(taps, operator.lt)
+    return entry(taps, first_winner(taps, operator.lt))
 
 
-def _first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
-    """The entry that beats every other; the first of equal ones, before any padding."""
-    # Which one that is is settled first, as a number without gradient: the backward
-    # pass then compares it and need not run the contest again for every tap.
+def first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
+    """The index of the entry that beats every other: of equal ones the first, padding
+    after all, and of NaNs the last. A number without gradient.
+
+    A pool that settles it first has a backward pass that compares numbers, and need not
+    run the contest again for every tap.
+    """
     best, *others = (lax.stop_gradient(tap) for tap in taps)
     index = jnp.zeros(best.shape, np.min_scalar_type(len(taps)))
     seen = taps.real and taps.real[0]
@@ -56,7 +59,7 @@ def _first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
             seen = seen | taps.real[i]
         best = jnp.where(wins, tap, best)
         index = jnp.where(wins, index.dtype.type(i), index)
-    return entry(taps, index)
+    return index
 
 
 @pools.register

@@ -1,5 +1,7 @@
 """Max pooling that remembers where its maxima were, and the way back."""
 
+import math
+import operator
 from collections.abc import Sequence, Sized
 
 import jax
@@ -9,9 +11,9 @@ from jaxtyping import Int, Num
 
 from cnnlab.ops import windows
 from cnnlab.ops.named import named
-from cnnlab.ops.pooling import max_pool
-from cnnlab.ops.reductions import total, wide
-from cnnlab.ops.windows import Geometry, Taps
+from cnnlab.ops.pooling import first_winner
+from cnnlab.ops.reductions import entry, wide
+from cnnlab.ops.windows import Geometry
 
 OVERLAPS = ("mean", "sum")
 
@@ -113,29 +115,9 @@ def max_unpool(
 
 
 def _pooled_and_switches(x: Array, window: Geometry) -> tuple[Array, Array]:
-    pooled = max_pool(
-        x,
-        window.window_shape,
-        window.strides,
-        window.padding,
-        boundary=window.boundary,
-    )
-    # What padding holds does not matter: it is never looked at.
-    return pooled, _winners(windows.taps(lax.stop_gradient(x), window, 0))
-
-
-def _winners(taps: Taps) -> Array:
-    """The index of the tap that `max_pool` takes."""
-    best = taps.values[0]
-    index = jnp.zeros(best.shape, jnp.int32)
-    seen = taps.real and taps.real[0]
-    for i, tap in enumerate(taps.values[1:], 1):
-        wins = (tap > best) | (tap != tap)
-        if taps.real is not None:
-            wins = (wins | ~seen) & taps.real[i]
-            seen = seen | taps.real[i]
-        best, index = jnp.where(wins, tap, best), jnp.where(wins, i, index)
-    return index
+    taps = windows.taps(x, window, -math.inf)
+    switches = first_winner(taps, operator.gt)
+    return entry(taps, switches), switches.astype(jnp.int32)
 
 
 def _unpooled(pooled, switches, *, window, output_shape, mean):
@@ -146,9 +128,7 @@ def _unpooled(pooled, switches, *, window, output_shape, mean):
     )
 
     def at_switches(x):
-        taps = windows.taps(x, window, 0).values
-        chosen = (jnp.where(switches == i, tap, 0) for i, tap in enumerate(taps))
-        return total(Taps(tuple(chosen), None))
+        return entry(windows.taps(x, window, 0), switches)
 
     transpose = jax.linear_transpose(at_switches, unpooled)
 

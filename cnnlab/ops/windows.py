@@ -135,7 +135,15 @@ class Taps:
 
 
 def taps(x: Array, window: Geometry, fill) -> Taps:
-    """The taps of `x` under `window`; `fill` is the padding under boundary "zero"."""
+    """The taps of `x` under `window`.
+
+    Args:
+        fill: what the padding holds under boundary "zero"; an infinity becomes the
+            extreme of an integer dtype.
+    """
+    if math.isinf(fill) and jnp.issubdtype(x.dtype, jnp.integer):
+        extremes = jnp.iinfo(x.dtype)
+        fill = extremes.max if fill > 0 else extremes.min
     padded = pad(x, window.padding, window.boundary, fill)
     values = tuple(_strided(padded, offset, window) for offset in offsets(window))
     if window.boundary != "zero" or not any(itertools.chain(*window.padding)):
