@@ -13,7 +13,6 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key, UInt32
 
-from cnnlab.ops import windows
 from cnnlab.ops.convolution import conv
 from cnnlab.ops.float_words import fixed_point
 from cnnlab.ops.polyphase import (
@@ -151,17 +150,14 @@ def _integer_scores(
     image = tuple(range(dense.ndim - rank - 1, dense.ndim))
     x = _signed(dense, bits, image).astype(jnp.float32)
     kernel = _signed(kernel, bits, None).astype(jnp.float32)
-    around = tuple((stride, stride) for stride in window.strides)
-    shape = x.shape[image[0] : -1]
-    reach = windows.geometry(
-        shape, kernel.shape[:rank], 1, around, "circular", dilation=window.strides
-    )
-    taps = windows.taps(x, reach, 0)
-    matrices = kernel.reshape(-1, *kernel.shape[rank:])
-    hidden = sum(
-        (tap @ matrix).astype(jnp.int32)
-        for tap, matrix in zip(taps, matrices, strict=True)
-    )
+    # All taps at once, which then are moved as the few features that they have become.
+    taps = list(itertools.product((-1, 0, 1), repeat=rank))
+    matrix = jnp.moveaxis(kernel.reshape(len(taps), channels, -1), 0, 1)
+    responses = jnp.tensordot(x, matrix, 1).astype(jnp.int32)
+    hidden = jnp.zeros((), jnp.int32)
+    for index, tap in enumerate(taps):
+        further = [-t * stride for t, stride in zip(tap, window.strides, strict=True)]
+        hidden += jnp.roll(responses[..., index, :], further, image[:-1])
     # Down to 20 bits, which 7 of the readout and 3 of its sum leave within 31.
     longest = 2 * bits + (len(taps) * channels - 1).bit_length()
     hidden = jnp.maximum(hidden, 0) >> max(longest - 20, 0)
