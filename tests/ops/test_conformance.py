@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import sys
 
 import jax
@@ -96,15 +97,15 @@ def test_refusing_windows_is_for_pools_that_are_not_local():
         check(_subsample, laws=["takes_every_window"])
 
 
-def _of_one(x, window_shape, strides, padding):
-    return pools["avg_pool"](x, window_shape, strides, padding) / window_shape[0]
+def _leaking(x, window_shape, strides, padding):
+    windows = references.each(window_shape, 2)
+    return pools["avg_pool"](x, window_shape, strides, padding) / windows[0]
 
 
-def test_the_smallest_window_is_shown():
-    with pytest.raises(BrokenLaw) as caught:
-        check(_of_one, laws=["constants_are_fixed"])
-    assert caught.value.case.shape == (2, 1, 1)
-    assert "got    [[[[0.35]]] [[[0.35]]]]\n" in str(caught.value)
+def test_a_small_window_is_shown():
+    with pytest.raises(BrokenLaw, match=r"(?s)got .* wanted") as caught:
+        check(_leaking, laws=["constants_are_fixed"])
+    assert math.prod(caught.value.case.shape) <= 3
 
 
 def test_unknown_law_is_refused():

@@ -88,7 +88,7 @@ def smallest(
     suits: Callable[[Case], bool],
     boundaries: tuple[str, ...],
     *,
-    attempts: int = 30,
+    attempts: int = 20,
 ) -> tuple[Case, Exception] | None:
     """The smallest suitable case found that `violation` objects to, and why."""
     tried = {}
