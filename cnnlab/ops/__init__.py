@@ -17,9 +17,16 @@ from cnnlab.ops.global_pooling import (
     global_pools,
 )
 from cnnlab.ops.importance import lip_pool
+from cnnlab.ops.learned_polyphase import learned_polyphase
 from cnnlab.ops.median import median_pool
 from cnnlab.ops.mixed_pooling import gated_pool, mixed_pool
 from cnnlab.ops.normalization import local_response_norm
+from cnnlab.ops.polyphase import (
+    adaptive_polyphase,
+    polyphase_choice,
+    polyphase_downsample,
+    polyphase_upsample,
+)
 from cnnlab.ops.pool_definition import mapped, pools, windowed
 from cnnlab.ops.pooling import avg_pool, l2_pool, lp_pool, max_pool, min_pool
 from cnnlab.ops.separable_convolution import depthwise_conv, separable_conv
@@ -34,6 +41,7 @@ __all__ = [
     "adaptive_avg_pool",
     "adaptive_blur_pool",
     "adaptive_max_pool",
+    "adaptive_polyphase",
     "alias_free_activation",
     "avg_blur_pool",
     "avg_pool",
@@ -50,6 +58,7 @@ __all__ = [
     "global_max_pool",
     "global_pools",
     "l2_pool",
+    "learned_polyphase",
     "lip_pool",
     "local_response_norm",
     "log_sum_exp_pool",
@@ -62,6 +71,9 @@ __all__ = [
     "median_pool",
     "min_pool",
     "mixed_pool",
+    "polyphase_choice",
+    "polyphase_downsample",
+    "polyphase_upsample",
     "pools",
     "separable_conv",
     "soft_pool",
