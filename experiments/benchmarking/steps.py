@@ -42,16 +42,17 @@ def _step_of(how: Callable, model: Any, shape: tuple, dtype: str) -> Contender:
     optimizer = optax.sgd(1e-3, momentum=0.9)
     variables = jax.jit(model.init)(jax.random.key(1), images)
     params = variables.pop("params")
-    state = params, variables, jax.jit(optimizer.init)(params)
+    state = images, params, variables, jax.jit(optimizer.init)(params)
     step = functools.partial(_step, model, optimizer, jnp.dtype(dtype))
-    return how(step, state, images, labels)
+    return how(step, state, labels)
 
 
-def _step(model, optimizer, dtype, state, images, labels):
+def _step(model, optimizer, dtype, state, labels):
     import jax
+    import jax.numpy as jnp
     import optax
 
-    params, variables, moments = state
+    images, params, variables, moments = state
 
     def loss(params):
         # Computed in `dtype`, with parameters and statistics kept in float32.
@@ -69,4 +70,6 @@ def _step(model, optimizer, dtype, state, images, labels):
 
     gradient, variables = jax.grad(loss, has_aux=True)(params)
     updates, moments = optimizer.update(gradient, moments)
-    return optax.apply_updates(params, updates), variables, moments
+    params = optax.apply_updates(params, updates)
+    # Other images at every step, or a loop would prepare the same ones once for all.
+    return jnp.roll(images, 1, axis=0), params, variables, moments

@@ -320,7 +320,7 @@ def _interrupt(*_, **__):
     [
         (
             {"pools": ("max_pol",)},
-            "pools: unknown pool 'max_pol'; choose from avg_pool",
+            "pools: unknown pool 'max_pol'; choose from .* avg_pool, .* max_pool, ",
         ),
         ({"pools": ("lp_pool(q=3)",)}, "pools: lp_pool has no option 'q'"),
         ({"pools": ("lp_pool(3)",)}, "pools: malformed spec"),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from cnnlab.models import create_model, list_models, models
-from cnnlab.ops import pools
+from cnnlab.ops import global_pools, pools
 
 # The exact number of parameters for ten classes, and the images that it holds for.
 COUNTS = {
@@ -56,6 +56,13 @@ def test_option_b_adds_two_projections_and_their_norms():
 
 def test_response_normalisation_has_no_parameters():
     assert shapes("zeiler_fergus", lrn=True) == shapes("zeiler_fergus")
+
+
+def test_a_head_may_be_any_global_pool():
+    head = {"global_avg_pool": 0, "global_max_pool": 0, "global_concat_pool": 64 * 10}
+    assert set(head) == set(global_pools)
+    for name, more in head.items():
+        assert parameters("resnet20", head_pool=name) == parameters("resnet20") + more
 
 
 @MODELS

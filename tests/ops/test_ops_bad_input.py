@@ -167,7 +167,7 @@ CALLS = [
     (
         lambda: pools.resolve("maxpool"),
         ValueError,
-        "unknown pool 'maxpool'; choose from avg_pool, lp_pool, max_pool, stochastic",
+        "unknown pool 'maxpool'; choose from adaptive_blur_pool, adaptive_polyphase, ",
     ),
     (
         lambda: pools.resolve("lp_pool(q=2)"),

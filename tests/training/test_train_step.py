@@ -137,10 +137,20 @@ def test_a_model_without_statistics_has_none():
     assert set(state.variables) == {"params"}
 
 
-@pytest.mark.parametrize("pool", pools)
-def test_arms_begin_alike(pool):
-    first, other = (tiny.begin(tiny.Net(name), seed=3) for name in ("max_pool", pool))
+def test_arms_begin_alike():
+    first, other = (
+        tiny.begin(tiny.Net(name), seed=3) for name in ("max_pool", "stochastic_pool")
+    )
     tiny.assert_trees_equal(other, first)
+
+
+def test_an_arm_that_learns_its_pool_begins_alike_but_for_it():
+    first, other = (
+        tiny.begin(tiny.Net(name), seed=3).params for name in ("max_pool", "gated_pool")
+    )
+    (pool,) = set(other) - set(first)
+    assert set(other[pool]) == set(pools["gated_pool"].weights)
+    tiny.assert_trees_equal({name: other[name] for name in first}, first)
 
 
 def test_the_beginning_is_a_function_of_the_seed():

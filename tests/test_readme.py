@@ -1,0 +1,39 @@
+"""What README says of the library holds."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from cnnlab import ops
+from cnnlab.models import list_models
+from cnnlab.ops.global_pooling import global_pools
+
+README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+# What makes operators, and is none.
+MAKERS = {"mapped", "windowed", "pools", "global_pools"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({*ops.pools, *global_pools, *ops.__all__, *list_models()} - MAKERS),
+)
+def test_a_table_has_a_row_for(name):
+    rows = [line for line in README.splitlines() if line.startswith("| ")]
+    assert any(f"`{name}`" in row.split(" | ")[0] for row in rows)
+
+
+def test_the_examples_run_as_they_say():
+    library, own_pool = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = _run(library + "assert scores.shape == (8, 10)\n")
+    assert done.returncode == 0, done.stderr
+    done = _run(own_pool)
+    (verdict,) = re.findall(r"```\n(\w+: .*?)\n```", README, re.DOTALL)
+    assert f"BrokenLaw: {verdict}" in done.stderr
+
+
+def _run(code):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True)
