@@ -132,12 +132,24 @@ class Trial:
 
 def compiled(function: Callable) -> Callable:
     """`function` under `jax.jit`, rounding wherever the program says so."""
+    return jax.jit(function, compiler_options=_compiler_options(jax.default_backend()))
+
+
+@functools.cache
+def _compiler_options(backend: str) -> dict[str, bool | int]:
     options = {"xla_allow_excess_precision": False}
-    if jax.default_backend() == "cpu":
-        # The maps are tiny: compiling takes all the time.
-        options["xla_backend_optimization_level"] = 0
-        options["xla_llvm_disable_expensive_passes"] = True
-    return jax.jit(function, compiler_options=options)
+    if backend != "cpu":
+        return options
+    # The maps are tiny: compiling takes all the time.
+    options["xla_backend_optimization_level"] = 0
+    options["xla_llvm_disable_expensive_passes"] = True
+    quicker = options | {"xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda: 0, compiler_options=quicker).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        # Not every version of XLA has this option.
+        return options
+    return quicker
 
 
 def subject(

@@ -52,7 +52,7 @@ def equals_the_reference(trial: Trial):
 @law(PLAIN, concerns=trait("averaging"), suits=_unpadded)
 def constants_are_fixed(trial: Trial):
     """A constant map, not padded, gives that constant."""
-    out = trial.run(jnp.full((2, *trial.case.shape), 0.7))
+    out = trial.run(jnp.full((2, *trial.case.shape), 0.7, jnp.float32))
     equal(out, np.full(out.shape, 0.7), "of a map of 0.7", rtol=1e-6, atol=1e-6)
 
 
