@@ -38,7 +38,9 @@ def _reference(name):
 
 @pytest.mark.parametrize("name", pools)
 def test_pool_obeys_every_law(name):
-    check(name, reference=_reference(name), examples=4)
+    # What pools of the whole map do is long to compile for each window.
+    examples = 4 if pools[name].traits.local else 1
+    check(name, reference=_reference(name), examples=examples)
 
 
 @pytest.mark.parametrize("spec", SPECS)
