@@ -6,21 +6,24 @@ have a leading axis of copies, convolved apart.
 
 - `elsewhere`: in the shapes of JAX's own derivatives, which cuDNN and the matrix unit
   of a TPU are met with.
-- `on_cpu`: all three in the one shape that the compiler's fast kernels take (NHWC by
-  HWIO). At the top of a program the compiler would turn the gradients that way by
-  itself, but not inside a loop. Groups of channels are convolved one after another, and
-  single channels by products alone: the compiler's grouped convolution is up to 200
-  times slower.
+- `on_cpu`: by matrix products where those were faster (`matmul_convolution`), and else
+  in the one shape that the compiler's fast kernels take (NHWC by HWIO). At the top of a
+  program the compiler would turn the gradients that way by itself, but not inside a
+  loop. Groups of channels are convolved one after another, and single channels by
+  products alone: the compiler's grouped convolution is up to 200 times slower.
 """
 
 import dataclasses
 import functools
+import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.ops import windows
+from cnnlab.ops.matmul_convolution import convolve_rows, kernel_gradient_windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +72,7 @@ def result_shape(
 
 def on_cpu(left: Array, right: Array, *, result: str, form: Form) -> Array:
     """The contraction, for XLA's CPU backend."""
-    one = functools.partial(_as_one_convolution, result=result, form=form)
+    one = functools.partial(_on_cpu, result=result, form=form)
     return _one_by_one(one, left, right)
 
 
@@ -107,34 +110,68 @@ def _derived(convolution, left, right, *, result, form):
     return pull(right)[0]
 
 
-def _as_one_convolution(left, right, *, result, form):
+def _on_cpu(left, right, *, result, form):
     if form.groups > 1:
         return _by_groups(left, right, result=result, form=form)
     if result == "y":
-        return stock_convolution(left, right, form)
-    axes = tuple(range(len(form.strides)))
+        return _convolution(left, right, form)
     if result == "x":
-        padding = [
-            ((w - 1) * d - low, n - 1 - (m - 1) * s + low)
-            for (n, w, s, (low, _), d), m in zip(form.axes(), form.output, strict=True)
-        ]
-        return lax.conv_general_dilated(
-            right,
-            jnp.swapaxes(lax.rev(left, axes), -1, -2),
-            (1,) * len(axes),
-            padding,
-            lhs_dilation=form.strides,
-            rhs_dilation=form.dilation,
-            dimension_numbers=_layout(form),
+        return _map_gradient(left, right, form)
+    return _kernel_gradient(left, right, form)
+
+
+def _convolution(x, kernel, form):
+    if _is_pointwise(form):
+        return jnp.tensordot(x, kernel[(0,) * len(form.window)], 1)
+    if (
+        1 < x.shape[-1] <= _ROWS_CHANNELS
+        and math.prod(form.spatial) >= _ROWS_ENTRIES
+        and form.strides == (1, 1)
+        and _takes_products(x, kernel, form)
+    ):
+        return convolve_rows(x, kernel, _window(form))
+    return stock_convolution(x, kernel, form)
+
+
+def _map_gradient(kernel, y, form):
+    """The convolution of y, spread by the strides, with the kernel turned around."""
+    axes = tuple(range(len(form.strides)))
+    turned = jnp.swapaxes(lax.rev(kernel, axes), -1, -2)
+    padding = tuple(
+        ((w - 1) * d - low, n - 1 - (m - 1) * s + low)
+        for (n, w, s, (low, _), d), m in zip(form.axes(), form.output, strict=True)
+    )
+    if set(form.strides) == {1}:
+        form = dataclasses.replace(form, spatial=form.output, padding=padding)
+        return _convolution(y, turned, form)
+    return lax.conv_general_dilated(
+        y,
+        turned,
+        (1,) * len(axes),
+        padding,
+        lhs_dilation=form.strides,
+        rhs_dilation=form.dilation,
+        dimension_numbers=_layout(form),
+    )
+
+
+def _kernel_gradient(x, y, form):
+    """The convolution of x with y, spread by the strides."""
+    if _is_pointwise(form):
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes)).reshape(
+            *form.window, x.shape[-1], y.shape[-1]
         )
+    if _takes_products(x, y, form):
+        return kernel_gradient_windows(x, y, _window(form))
     padding = [
         (low, (w - 1) * d + (m - 1) * s + 1 - n - low)
         for (n, w, s, (low, _), d), m in zip(form.axes(), form.output, strict=True)
     ]
     # Channels take the place of the batch, and the batch that of the channels.
     out = lax.conv_general_dilated(
-        jnp.swapaxes(left, 0, -1),
-        jnp.moveaxis(right, 0, -2),
+        jnp.swapaxes(x, 0, -1),
+        jnp.moveaxis(y, 0, -2),
         form.dilation,
         padding,
         rhs_dilation=form.strides,
@@ -143,13 +180,45 @@ def _as_one_convolution(left, right, *, result, form):
     return jnp.moveaxis(out, 0, -2)
 
 
+# Where matrix products were faster than the compiler's convolution (BUILD_NOTES.md has
+# the table): with so many channels on either side; and the convolution itself up to so
+# many of the map, but not of one, if that has so many entries.
+_CHANNELS = 64
+_ROWS_CHANNELS = 64
+_ROWS_ENTRIES = 24 * 24
+
+
+def _is_pointwise(form):
+    return (
+        set(form.window) == {1}
+        and set(form.strides) == {1}
+        and not any(itertools.chain(*form.padding))
+    )
+
+
+def _takes_products(x, other, form):
+    return (
+        max(x.shape[-1], other.shape[-1]) >= _CHANNELS
+        # Sums of half precision have to be kept in float32, which these do not.
+        and x.dtype in (jnp.float32, jnp.float64)
+        and len(x) > 0
+        and min(itertools.chain(*form.padding)) >= 0
+    )
+
+
+def _window(form):
+    return windows.Geometry(
+        form.window, form.strides, form.padding, "zero", form.dilation, form.output
+    )
+
+
 def _by_groups(left, right, *, result, form):
     # Only the result "x" comes without x, and then the kernel tells.
     channels = left.shape[-2] if result == "x" else left.shape[-1] // form.groups
     if channels == 1:
         return _derived(_tap_by_tap, left, right, result=result, form=form)
     alone = dataclasses.replace(form, groups=1)
-    one = functools.partial(_as_one_convolution, result=result, form=alone)
+    one = functools.partial(_on_cpu, result=result, form=alone)
 
     def apart(array):
         # The last axis of all three is one of groups: C, F and F.

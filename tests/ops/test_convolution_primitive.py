@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.ops import conv
+from cnnlab.ops import conv, matmul_convolution
 from cnnlab.ops.contractions import Form, stock_convolution
 from cnnlab.ops.convolution_primitive import convolve
 
@@ -111,3 +111,32 @@ def test_inside_a_loop_a_cpu_gets_the_one_shape_that_its_kernels_know(strides):
     assert shapes("auto") <= {"b01f_01io->b01f"}
     # Otherwise the line above would prove nothing.
     assert shapes("lax") - {"b01f_01io->b01f"}
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="is about CPUs alone")
+@pytest.mark.parametrize(
+    "form, channels, features",
+    [
+        (Form((26, 25), (3, 2), (1, 1), ((1, 1), (0, 1)), (1, 2), 1), 3, 64),
+        (Form((24, 24), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1), 5, 4),
+        (Form((6, 7), (3, 3), (2, 3), ((0, 1), (1, 1)), (1, 1), 1), 64, 3),
+        (Form((9,), (3,), (2,), ((1, 0),), (1,), 1), 2, 64),
+    ],
+)
+def test_products_of_matrices_equal_jax(form, channels, features, monkeypatch):
+    # So that several chunks of images are needed, and of equal size only one by one.
+    monkeypatch.setattr(matmul_convolution, "_LAID_OUT", 2**16)
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(5, *form.spatial, channels)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(*form.window, channels, features)))
+    kernel = kernel.astype(jnp.float32)
+
+    def both(convolution):
+        return jax.jit(pulled(lambda x, k: convolution(x, k, form)))(x, kernel)
+
+    program = jax.jit(pulled(lambda x, k: convolve(x, k, form))).lower(x, kernel)
+    assert "stablehlo.dot_general" in program.as_text()
+    got, wanted = both(convolve), both(stock_convolution)
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        scale = jnp.abs(theirs).max()
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=3e-6)
