@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from cnnlab.layers import BasicBlock, Conv
 from cnnlab.models.registry import models
-from cnnlab.ops import pools
+from cnnlab.ops import global_pools, pools
 
 
 class CifarResNet(nn.Module):
@@ -19,6 +19,7 @@ class CifarResNet(nn.Module):
     blocks_per_stage: int
     shortcut: str
     pool: str | Callable | None
+    head_pool: Callable
     boundary: str
     dtype: DTypeLike | None
 
@@ -52,7 +53,7 @@ class CifarResNet(nn.Module):
                     boundary=self.boundary,
                     dtype=self.dtype,
                 )(x, train=train)
-        x = x.mean(axis=(-3, -2))
+        x = self.head_pool(x)
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
 
@@ -61,6 +62,7 @@ def resnet20(
     num_classes: int = 10,
     *,
     pool: str | Callable | None = None,
+    head_pool: str | Callable = "global_avg_pool",
     shortcut: str = "pad",
     boundary: str = "zero",
     dtype: DTypeLike | None = None,
@@ -70,7 +72,9 @@ def resnet20(
     He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, section 4.2, with
     n = 3 and option A shortcuts (`shortcut="projection"` is option B). `pool=None`
     subsamples by strided convolution, as the paper does; any other pool takes the
-    place of both strides, on the residual branch and on the shortcut.
+    place of both strides, on the residual branch and on the shortcut. `head_pool` is
+    any of `ops.global_pools`.
     """
     pool = pool if pool is None else pools.resolve(pool)
-    return CifarResNet(num_classes, 3, shortcut, pool, boundary, dtype)
+    head_pool = global_pools.resolve(head_pool)
+    return CifarResNet(num_classes, 3, shortcut, pool, head_pool, boundary, dtype)
