@@ -1,6 +1,7 @@
 """Switches say where the maxima were; unpooling puts them back."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,10 @@ from jax import export
 from references.loops import place as place_of_tap
 
 from cnnlab.ops import max_pool
+from cnnlab.ops.conformance.subject import compiled
 from cnnlab.ops.unpooling import max_pool_with_switches, max_unpool
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 EVERY_CASE = pytest.mark.parametrize("case", CASES)
 
@@ -40,23 +44,58 @@ def _pool(case, x):
     return case.apply(max_pool_with_switches, x)
 
 
+class Results(NamedTuple):
+    """What is made of a map of both signs with ties, and of a map without."""
+
+    x: np.ndarray
+    pooled: np.ndarray
+    switches: np.ndarray
+    maxima: np.ndarray
+    gradient: np.ndarray
+    summed: np.ndarray
+    distinct: np.ndarray
+    distinct_pooled: np.ndarray
+    kept: np.ndarray
+
+
+@functools.cache
+def _results(name):
+    case = CASES[name]
+
+    @compiled
+    def run(x, distinct):
+        pooled, switches = _pool(case, x)
+        maxima, pull = jax.vjp(functools.partial(case.apply, max_pool), x)
+        held = jnp.cos(jnp.arange(pooled.size, dtype=jnp.float32))
+        held = held.reshape(pooled.shape)
+        summed = _unpool(case, held, switches, overlap="sum")
+        distinct_pooled, places = _pool(case, distinct)
+        kept = _unpool(case, distinct_pooled, places)
+        return Results(
+            *(x, pooled, switches, maxima, pull(held)[0], summed),
+            *(distinct, distinct_pooled, kept),
+        )
+
+    maps = signed_map(case.shape), smooth_map(case.shape).astype(np.float32)
+    return jax.tree.map(np.asarray, run(*maps))
+
+
 @EVERY_CASE
 def test_maxima_are_those_of_max_pool(case):
-    case = CASES[case]
-    x = jnp.asarray(signed_map(case.shape))
-    pooled, switches = _pool(case, x)
-    np.testing.assert_array_equal(pooled, case.apply(max_pool, x))
-    assert switches.shape == pooled.shape and switches.dtype == jnp.int32
+    results = _results(case)
+    np.testing.assert_array_equal(results.pooled, results.maxima)
+    assert results.switches.shape == results.pooled.shape
+    assert results.switches.dtype == np.int32
 
 
 @EVERY_CASE
 def test_switches_are_the_first_maximum_of_each_window(case):
+    switches = _results(case).switches
     case = CASES[case]
     x = signed_map(case.shape)
     path = *case.arguments(), case.boundary
     # The loops leave out what lies on the padding, so number the taps that are left.
     numbers = references.apply(lambda entries, taps: entries.argmax(axis=0), x, *path)
-    _, switches = _pool(case, jnp.asarray(x))
     rank = _rank(case)
     window = references.each(case.window_shape, rank)
     strides = references.each(case.strides, rank)
@@ -75,24 +114,17 @@ def test_switches_are_the_first_maximum_of_each_window(case):
 
 @EVERY_CASE
 def test_unpooling_keeps_the_winners_and_nothing_else(case):
-    case = CASES[case]
-    x = jnp.asarray(smooth_map(case.shape), jnp.float32)
-    pooled, switches = _pool(case, x)
-    kept = _unpool(case, pooled, switches)
+    results = _results(case)
+    x, kept = results.distinct, results.kept
     assert kept.shape == x.shape and kept.dtype == x.dtype
-    won = np.isin(x, pooled)
+    won = np.isin(x, results.distinct_pooled)
     np.testing.assert_array_equal(kept, np.where(won, x, 0))
 
 
 @EVERY_CASE
 def test_summed_it_is_the_gradient_of_max_pooling(case):
-    case = CASES[case]
-    x = jnp.asarray(signed_map(case.shape))
-    pooled, pull = jax.vjp(functools.partial(case.apply, max_pool), x)
-    held = jnp.cos(jnp.arange(pooled.size, dtype=jnp.float32)).reshape(pooled.shape)
-    _, switches = _pool(case, x)
-    got = _unpool(case, held, switches, overlap="sum")
-    np.testing.assert_allclose(got, pull(held)[0], rtol=1e-5, atol=1e-6)
+    results = _results(case)
+    np.testing.assert_allclose(results.summed, results.gradient, rtol=1e-5, atol=1e-6)
 
 
 def test_windows_that_share_a_winner_are_averaged():
