@@ -14,6 +14,8 @@ from references import convolution_kinds as references
 from cnnlab.ops.convolution import conv
 from cnnlab.ops.transposed_convolution import conv_transpose
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 # (shape of the forward map, shape of the kernel, keywords)
 CASES = {
     "defaults": ((2, 6, 5, 3), (3, 3, 3, 4), {}),
@@ -47,28 +49,37 @@ def _operands(case, dtype=jnp.float32):
     return y, kernel, _normal(x.shape, dtype, 2), options, spatial
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_equals_the_reference(case):
-    _, kernel, x, options, spatial = _operands(case)
-    got = conv_transpose(x, kernel, **options, output_shape=spatial)
-    wanted = references.conv_transpose(x, kernel, spatial, **options)
-    assert got.shape == wanted.shape and got.dtype == x.dtype
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_is_the_adjoint_and_its_own_gradient_is_the_convolution(case):
+@functools.cache
+def _results(case):
+    """The operands, then the convolution, its adjoint, and the adjoint's gradients."""
     with jax.enable_x64(True):
         y, kernel, x, options, spatial = _operands(case, jnp.float64)
 
         @jax.jit
-        def both(y, kernel, x):
+        def run(y, kernel, x):
             apply = functools.partial(conv_transpose, **options, output_shape=spatial)
             out, pull = jax.vjp(apply, x, kernel)
             return conv(y, kernel, **options), out, *pull(y)
 
-        forward, out, to_map, to_kernel = both(y, kernel, x)
+        return jax.tree.map(np.asarray, ((y, kernel, x), run(y, kernel, x)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_the_reference(case):
+    _, kernel, x, options, spatial = _operands(case)
+    got = jax.eval_shape(
+        functools.partial(conv_transpose, **options, output_shape=spatial), x, kernel
+    )
+    (_, kernel, x), (_, out, *_) = _results(case)
+    wanted = references.conv_transpose(x, kernel, spatial, **options)
+    assert got.shape == wanted.shape and got.dtype == jnp.float32
     assert out.dtype == np.float64
+    np.testing.assert_allclose(out, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_is_the_adjoint_and_its_own_gradient_is_the_convolution(case):
+    (y, kernel, x), (forward, out, to_map, to_kernel) = _results(case)
     np.testing.assert_allclose(to_map, forward, atol=1e-9)
     # One number, linear in each of the three.
     number = np.vdot(y, out)
@@ -77,25 +88,26 @@ def test_is_the_adjoint_and_its_own_gradient_is_the_convolution(case):
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", "FULL", 1, ((0, 2),)])
-@pytest.mark.parametrize("dilation", [1, 2])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("window", [1, 2, 3])
+@pytest.mark.parametrize(("window", "dilation"), [(1, 1), (2, 1), (3, 1), (3, 2)])
 def test_output_shapes_are_those_the_convolution_would_take(
     window, stride, dilation, padding
 ):
     path = dict(strides=stride, padding=padding, dilation=dilation)
-    kernel = jnp.ones((window, 1, 1))
+    kernel = np.ones((window, 1, 1), np.float32)
     sizes = {}
-    for size in range(1, 24):
+    for size in range(1, 15):
         try:
             out = jax.eval_shape(
-                functools.partial(conv, **path), jnp.ones((1, size, 1)), kernel
+                functools.partial(conv, **path),
+                np.zeros((1, size, 1), np.float32),
+                kernel,
             )
         except ValueError:
             continue
         sizes.setdefault(out.shape[1], []).append(size)
     n, fitting = next((n, s) for n, s in sizes.items() if n >= 3)
-    x = jnp.ones((1, n, 1))
+    x = np.zeros((1, n, 1), np.float32)
 
     def shape(**more):
         apply = functools.partial(conv_transpose, **path, **more)
@@ -108,7 +120,7 @@ def test_output_shapes_are_those_the_convolution_would_take(
         wanted = n * stride if padding == "VALID" and n * stride in fitting else None
         wanted = wanted or min(fitting)
     assert shape() == (1, wanted, 1) and wanted in fitting
-    for size in range(1, 24):
+    for size in range(1, 15):
         if size in fitting:
             assert shape(output_shape=size) == (1, size, 1)
         else:
