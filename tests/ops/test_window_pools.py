@@ -27,6 +27,9 @@ from cnnlab.ops import (
     soft_pool,
     stochastic_pool,
 )
+from cnnlab.ops.conformance.subject import compiled
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 
 def _soft(x, *path, s, **options):
@@ -47,8 +50,12 @@ def _row(*entries):
 
 
 def _value_and_gradient(pool, x, *arguments, **options):
-    out, pull = jax.vjp(lambda x: pool(x, *arguments, **options), x)
-    return out.ravel(), pull(jnp.ones_like(out))[0].ravel()
+    @compiled
+    def both(x):
+        out, pull = jax.vjp(lambda x: pool(x, *arguments, **options), x)
+        return out, pull(jnp.ones_like(out))[0]
+
+    return tuple(np.asarray(values).ravel() for values in both(x))
 
 
 def _map():
@@ -80,9 +87,14 @@ def test_lies_between_average_and_maximum(spec):
 def test_sharpness_leads_from_the_average_to_the_maximum(pool):
     with jax.enable_x64(True):
         x = jnp.asarray(smooth_map(TRIAL.shape))
-        outs = [
-            TRIAL.apply(functools.partial(pool, s=10.0**e), x) for e in range(-6, 5)
-        ]
+
+        @compiled
+        def all_sharpnesses(x):
+            return [
+                TRIAL.apply(functools.partial(pool, s=10.0**e), x) for e in range(-6, 5)
+            ]
+
+        outs = all_sharpnesses(x)
         # The average of the entries on the map: padding counts as absent.
         average = TRIAL.apply(avg_pool, x, count_include_pad=False)
         np.testing.assert_allclose(outs[0], average, atol=1e-5)
@@ -278,10 +290,18 @@ def test_gradient_of_the_learned_weight_equals_finite_differences(name, weight):
         def loss(value):
             return jnp.sin(TRIAL.apply(pools[name], x, **{weight: value})).sum()
 
-        _, slope = jax.jvp(loss, (at,), (along,))
-        measured = (loss(at + 1e-6 * along) - loss(at - 1e-6 * along)) / 2e-6
+        @compiled
+        def all_slopes(at, along):
+            _, slope = jax.jvp(loss, (at,), (along,))
+            ahead, behind = jax.vmap(loss)(
+                jnp.stack([at + 1e-6 * along, at - 1e-6 * along])
+            )
+            pulled = jnp.vdot(jax.grad(loss)(at), along)
+            return slope, (ahead - behind) / 2e-6, pulled
+
+        slope, measured, pulled = all_slopes(at, along)
         np.testing.assert_allclose(slope, measured, rtol=1e-6)
-        np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(at), along), slope)
+        np.testing.assert_allclose(pulled, slope)
 
 
 def _changes_in_one_step(module, x):
@@ -312,7 +332,7 @@ def test_the_layer_learns_its_weight(name):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_model_learns_the_weight_of_each_of_its_pools(name):
-    x = jax.random.normal(jax.random.key(1), (2, 28, 28, 1))
+    x = np.random.default_rng(1).normal(size=(2, 28, 28, 1)).astype(np.float32)
     changes = _changes_in_one_step(create_model("lenet5", pool=name), x)
     learned = [(b, a) for path, b, a in changes if "Pool_" in path]
     assert len(learned) == 2
