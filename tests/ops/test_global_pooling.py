@@ -11,6 +11,7 @@ from geometries import signed_map, smooth_map
 from jax import export
 from references.global_pooling import GLOBAL_POOLS, adaptive_pool
 
+from cnnlab.ops.conformance.subject import compiled
 from cnnlab.ops.global_pooling import (
     adaptive_avg_pool,
     adaptive_max_pool,
@@ -18,6 +19,8 @@ from cnnlab.ops.global_pooling import (
     global_max_pool,
     global_pools,
 )
+
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 
 SHAPE = (2, 5, 4, 3)
 GLOBAL = pytest.mark.parametrize("name", global_pools)
@@ -40,24 +43,29 @@ def test_has_a_reference(name):
     assert options <= set(inspect.signature(GLOBAL_POOLS[name]).parameters)
 
 
+# (shape of the map, how many spatial axes)
+MAPS = [
+    ((5, 4, 3), 2),
+    ((2, 5, 4, 3), 2),
+    ((2, 1, 3, 4, 1, 3), 2),
+    ((1, 1, 1, 3), 2),
+    ((2, 7, 3), 1),
+    ((2, 3, 2, 5, 3), 3),
+]
+
+
 @GLOBAL
-@pytest.mark.parametrize(
-    ("shape", "axes"),
-    [
-        ((5, 4, 3), 2),
-        ((2, 5, 4, 3), 2),
-        ((2, 1, 3, 4, 1, 3), 2),
-        ((1, 1, 1, 3), 2),
-        ((2, 7, 3), 1),
-        ((2, 3, 2, 5, 3), 3),
-    ],
-)
-def test_equals_the_reference(name, shape, axes):
-    x = signed_map(shape)
-    got = global_pools[name](jnp.asarray(x), axes=axes)
-    wanted = GLOBAL_POOLS[name](x.astype(np.float64), axes=axes)
-    assert got.shape == wanted.shape
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+def test_equals_the_reference(name):
+    @compiled
+    def every(maps):
+        pairs = zip(maps, MAPS, strict=True)
+        return [global_pools[name](x, axes=axes) for x, (_, axes) in pairs]
+
+    maps = [signed_map(shape) for shape, _ in MAPS]
+    for x, got, (_, axes) in zip(maps, every(maps), MAPS, strict=True):
+        wanted = GLOBAL_POOLS[name](x.astype(np.float64), axes=axes)
+        assert got.shape == wanted.shape
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +84,10 @@ def test_equals_the_reference(name, shape, axes):
 def test_adaptive_pools_equal_the_reference(shape, size):
     x = signed_map(shape)
     each = (size, size) if isinstance(size, int) else size
-    for ours, reduce in (adaptive_max_pool, np.max), (adaptive_avg_pool, np.mean):
+    pools = adaptive_max_pool, adaptive_avg_pool
+    results = compiled(lambda x: [pool(x, size) for pool in pools])(x)
+    for reduce, got in zip((np.max, np.mean), results, strict=True):
         wanted = adaptive_pool(reduce, x.astype(np.float64), each)
-        got = ours(jnp.asarray(x), size)
         assert got.shape == wanted.shape
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
@@ -95,24 +104,29 @@ def test_adaptive_to_one_entry_is_global(rank):
 
 
 @ALL
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_half_precision_is_float32_rounded_once(pool, dtype):
-    x = np.ones(SHAPE)
-    # So large that it would swallow its neighbours one by one.
-    x[:, 1, 2] = 2.0 ** (jnp.finfo(dtype).nmant + 1)
-    x = jnp.asarray(x, dtype)
-    got = pool(x)
-    assert got.dtype == dtype
-    np.testing.assert_array_equal(got, pool(x.astype(jnp.float32)).astype(dtype))
+def test_half_precision_is_float32_rounded_once(pool):
+    def both(maps):
+        return [(pool(x), pool(x.astype(jnp.float32)).astype(x.dtype)) for x in maps]
+
+    maps = []
+    for dtype in jnp.bfloat16, jnp.float16:
+        x = np.ones(SHAPE)
+        # So large that it would swallow its neighbours one by one.
+        x[:, 1, 2] = 2.0 ** (jnp.finfo(dtype).nmant + 1)
+        maps.append(x.astype(dtype))
+    for x, (got, wanted) in zip(maps, compiled(both)(maps), strict=True):
+        assert got.dtype == x.dtype
+        np.testing.assert_array_equal(got, wanted)
 
 
 @ALL
 def test_keeps_float64_to_its_precision(pool):
     x = smooth_map(SHAPE)
     with jax.enable_x64(True):
-        wide = pool(jnp.asarray(x))
+        run = compiled(pool)
+        wide = run(x)
         assert wide.dtype == jnp.float64
-        assert np.all(pool(jnp.asarray(x * (1 + 1e-12))) != wide)
+        assert np.all(np.asarray(run(x * (1 + 1e-12))) != wide)
 
 
 def test_integer_maps_have_maxima():
@@ -123,9 +137,10 @@ def test_integer_maps_have_maxima():
 
 @ALL
 def test_examples_and_channels_do_not_see_each_other(pool):
-    x = jnp.asarray(signed_map(SHAPE))
-    out = np.asarray(pool(x))
-    spoiled = np.asarray(pool(x.at[0, ..., 1].set(jnp.nan)))
+    run, x = compiled(pool), signed_map(SHAPE)
+    out = np.asarray(run(x))
+    x[0, ..., 1] = np.nan
+    spoiled = np.asarray(run(x))
     np.testing.assert_array_equal(spoiled[1], out[1])
     apart = np.arange(out.shape[-1]) % 3 != 1
     np.testing.assert_array_equal(spoiled[0, ..., apart], out[0, ..., apart])
@@ -134,24 +149,28 @@ def test_examples_and_channels_do_not_see_each_other(pool):
 
 @ALL
 def test_one_nan_is_seen_where_it_reaches(pool):
-    x = jnp.asarray(signed_map(SHAPE))
-    reaches = pool(jnp.zeros(SHAPE).at[0, 2, 1, 0].set(1)) > 0
-    np.testing.assert_array_equal(
-        np.isnan(pool(x.at[0, 2, 1, 0].set(jnp.nan))), reaches
-    )
+    run, x = compiled(pool), signed_map(SHAPE)
+    one = np.zeros(SHAPE, np.float32)
+    one[0, 2, 1, 0], x[0, 2, 1, 0] = 1, np.nan
+    reaches = np.asarray(run(one)) > 0
+    np.testing.assert_array_equal(np.isnan(run(x)), reaches)
     assert np.any(reaches) and not np.all(reaches)
 
 
 @pytest.mark.parametrize("value", [-np.inf, 2.0])
 @pytest.mark.parametrize("pool", [global_max_pool, *list(ADAPTIVE.values())[3:]])
 def test_the_first_of_equal_entries_takes_the_gradient(pool, value):
-    x = jnp.full((5, 4, 1), value)
-    out, pull = jax.vjp(pool, x)
-    np.testing.assert_array_equal(out, jnp.full(out.shape, value))
+    @compiled
+    def value_and_gradient(x):
+        out, pull = jax.vjp(pool, x)
+        return out, pull(jnp.ones_like(out))[0]
+
+    out, gradient = value_and_gradient(np.full((5, 4, 1), value, np.float32))
+    np.testing.assert_array_equal(out, np.full(out.shape, value))
     # Of equal numbers, each region's first is its corner.
-    ramp = -jnp.arange(20.0).reshape(5, 4, 1)
-    corners = jax.vjp(pool, ramp)[1](jnp.ones(out.shape))[0]
-    np.testing.assert_array_equal(pull(jnp.ones(out.shape))[0], corners)
+    ramp = -np.arange(20, dtype=np.float32).reshape(5, 4, 1)
+    _, corners = value_and_gradient(ramp)
+    np.testing.assert_array_equal(gradient, corners)
     assert corners.sum() == out.size
 
 
@@ -178,7 +197,7 @@ def test_derivatives_equal_finite_differences(pool):
 
         return jax.jvp(jax.value_and_grad(loss), (x,), (tangent,))
 
-    @jax.jit
+    @compiled
     def exact_and_measured(x, tangent, step=1e-5):
         points = jnp.stack([x, x + step * tangent, x - step * tangent])
         values, derivatives = jax.vmap(slope_and_gradient, (0, None))(points, tangent)
@@ -196,10 +215,6 @@ def test_derivatives_equal_finite_differences(pool):
 @ALL
 def test_jit_vmap_scan_and_remat_give_the_same(pool):
     x = jnp.asarray(signed_map(SHAPE))
-    out = pool(x)
-    with jax.disable_jit():
-        np.testing.assert_allclose(pool(x), out, rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(jax.vmap(pool)(x), out)
 
     def loss(x):
         return jnp.sin(pool(x)).sum()
@@ -208,8 +223,16 @@ def test_jit_vmap_scan_and_remat_give_the_same(pool):
         body = jax.checkpoint(loss)
         return jax.lax.scan(lambda total, one: (total + body(one), None), 0.0, x)[0]
 
-    wanted = jax.grad(loss)(x)
-    np.testing.assert_allclose(jax.grad(scanned)(x), wanted, rtol=1e-5, atol=1e-7)
+    @compiled
+    def every(x):
+        gradients = jax.grad(loss)(x), jax.grad(scanned)(x)
+        return pool(x), jax.vmap(pool)(x), *gradients
+
+    out, mapped, wanted, gradient = every(x)
+    np.testing.assert_array_equal(mapped, out)
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-7)
+    with jax.disable_jit():
+        np.testing.assert_allclose(pool(x), out, rtol=1e-6, atol=1e-7)
 
 
 @GLOBAL
