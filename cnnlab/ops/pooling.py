@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from cnnlab.ops.pool_definition import Traits, pools, windowed
 from cnnlab.ops.reductions import count, entry, power, scaled, total, wide
@@ -26,7 +26,7 @@ def max_pool(taps: Taps) -> Array:
     The first of equal entries takes the whole gradient, padding never wins, and a NaN
     in the window is the result (as in PyTorch).
     """
-    return entry(taps, first_winner(taps, operator.gt))
+    return _winner(taps, operator.gt)
 
 
 @pools.register
@@ -38,17 +38,26 @@ def min_pool(taps: Taps) -> Array:
     in the window is the result. Integers keep their dtype. A shift of the map by a
     multiple of the strides shifts the result, boundary aside.
     """
-    return entry(taps, first_winner(taps, operator.lt))
+    return _winner(taps, operator.lt)
 
 
-def first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
-    """The index of the entry that beats every other: of equal ones the first, padding
-    after all, and of NaNs the last. A number without gradient.
+# Windows of up to so many entries are faster by the contest's own gradient: in a
+# network's step it fuses with what is around it. Of larger windows that gradient takes
+# ever longer to run and to compile.
+_FEW = 9
 
-    A pool that settles it first has a backward pass that compares numbers, and need not
-    run the contest again for every tap.
+
+def _winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
+    best, index = contest(taps, beats)
+    return best if len(taps) <= _FEW else entry(taps, index)
+
+
+def contest(taps: Taps, beats: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
+    """The entry that beats every other, and its index in the window.
+
+    Of equal ones it is the first, padding comes after all, and of NaNs it is the last.
     """
-    best, *others = (lax.stop_gradient(tap) for tap in taps)
+    best, *others = taps.values
     index = jnp.zeros(best.shape, np.min_scalar_type(len(taps)))
     seen = taps.real and taps.real[0]
     for i, tap in enumerate(others, 1):
@@ -59,7 +68,7 @@ def first_winner(taps: Taps, beats: Callable[[Array, Array], Array]) -> Array:
             seen = seen | taps.real[i]
         best = jnp.where(wins, tap, best)
         index = jnp.where(wins, index.dtype.type(i), index)
-    return index
+    return best, index
 
 
 @pools.register

@@ -11,7 +11,7 @@ from jaxtyping import Int, Num
 
 from cnnlab.ops import windows
 from cnnlab.ops.named import named
-from cnnlab.ops.pooling import first_winner
+from cnnlab.ops.pooling import contest
 from cnnlab.ops.reductions import entry, wide
 from cnnlab.ops.windows import Geometry
 
@@ -116,7 +116,7 @@ def max_unpool(
 
 def _pooled_and_switches(x: Array, window: Geometry) -> tuple[Array, Array]:
     taps = windows.taps(x, window, -math.inf)
-    switches = first_winner(taps, operator.gt)
+    _, switches = contest(taps, operator.gt)
     return entry(taps, switches), switches.astype(jnp.int32)
 
 
