@@ -16,6 +16,8 @@ from references.fractional import fractional_starts, maxima
 from cnnlab.ops import max_pool
 from cnnlab.ops.fractional import fractional_max_pool
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 KEYS = jax.random.split(jax.random.key(0), 600)
 
 
