@@ -12,6 +12,8 @@ from cnnlab.ops import avg_pool, max_pool
 from cnnlab.ops.importance import lip_pool
 from cnnlab.ops.pool_definition import weights_of
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 def _weights(channels, seed=0):
     rng = np.random.default_rng(seed)
