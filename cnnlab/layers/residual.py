@@ -14,6 +14,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
+from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.conv import Conv
 from cnnlab.layers.pool import Pool
 
@@ -79,11 +80,7 @@ def _parts(block: nn.Module, train: bool):
         kernel_init=nn.initializers.he_normal(),
     )
     norm = functools.partial(
-        nn.BatchNorm,
-        use_running_average=not train,
-        momentum=0.9,
-        epsilon=1e-5,
-        dtype=block.dtype,
+        BatchNorm, use_running_average=not train, dtype=block.dtype
     )
 
     def subsample(x):

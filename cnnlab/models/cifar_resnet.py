@@ -7,7 +7,7 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.layers import BasicBlock, Conv
+from cnnlab.layers import BasicBlock, BatchNorm, Conv
 from cnnlab.models.registry import models
 from cnnlab.ops import global_pools, pools
 
@@ -36,12 +36,7 @@ class CifarResNet(nn.Module):
             dtype=self.dtype,
             kernel_init=nn.initializers.he_normal(),
         )(x)
-        x = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            dtype=self.dtype,
-        )(x)
+        x = BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
         x = nn.relu(x)
         for features in (16, 32, 64):
             for block in range(self.blocks_per_stage):

@@ -6,6 +6,7 @@ Maps are `[*batch, *spatial, channels]` with any number of leading batch axes.
 from cnnlab.ops.adaptive_blur import adaptive_blur_pool
 from cnnlab.ops.alias_free import alias_free_activation
 from cnnlab.ops.antialiasing import avg_blur_pool, blur_pool, conv_blur, max_blur_pool
+from cnnlab.ops.batch_normalization import batch_norm, batch_statistics
 from cnnlab.ops.convolution import conv
 from cnnlab.ops.fractional import fractional_max_pool
 from cnnlab.ops.global_pooling import (
@@ -45,6 +46,8 @@ __all__ = [
     "alias_free_activation",
     "avg_blur_pool",
     "avg_pool",
+    "batch_norm",
+    "batch_statistics",
     "blur_pool",
     "conv",
     "conv_blur",

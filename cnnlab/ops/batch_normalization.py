@@ -1,0 +1,45 @@
+"""Batch normalisation: the statistics of a batch, and the map normalised by them."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Float
+
+from cnnlab.ops.named import named
+
+
+def batch_statistics(
+    x: Float[Array, "*batch_and_space channels"],
+) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
+    """The mean and the (biased) variance of each channel, in at least float32."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes)
+    # One pass over the map gives both; rounding may bring a variance of 0 below it.
+    variance = jnp.square(x).mean(axes) - jnp.square(mean)
+    return mean, jnp.maximum(variance, 0)
+
+
+def batch_norm(
+    x: Float[Array, "*batch_and_space channels"],
+    mean: Float[Array, " channels"],
+    variance: Float[Array, " channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    epsilon: float = 1e-5,
+) -> Float[Array, "*batch_and_space channels"]:
+    """scale (x - mean) / sqrt(variance + epsilon) + bias, in at least float32.
+
+    It is computed as one product and one sum per entry: with the map's mean taken off
+    first, a CPU needed five times as long for value and gradient.
+
+    Source: Ioffe and Szegedy, 2015, algorithm 1, "Batch normalization: Accelerating
+    deep network training by reducing internal covariate shift",
+    https://arxiv.org/abs/1502.03167
+    """
+    call = named(f"batch_norm(epsilon={epsilon})", _normalized, epsilon=epsilon)
+    return call(x, mean, variance, scale, bias)
+
+
+def _normalized(x, mean, variance, scale, bias, *, epsilon):
+    factor = scale * lax.rsqrt(variance + epsilon)
+    return x * factor + (bias - mean * factor)
