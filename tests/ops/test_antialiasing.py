@@ -20,8 +20,6 @@ from cnnlab.ops.antialiasing import (
     max_blur_pool,
 )
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 RECIPES = [(max_blur_pool, max_pool), (avg_blur_pool, avg_pool)]
 X = jnp.ones((2, 5, 4, 3))
 KERNEL = jnp.ones((3, 3, 3, 6))

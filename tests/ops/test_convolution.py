@@ -11,8 +11,6 @@ import references
 from cnnlab.ops import conv
 from cnnlab.ops.convolution import LOWERINGS
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 # (shape of the map, shape of the kernel, keywords)
 CASES = {
     "defaults": ((2, 6, 5, 3), (3, 3, 3, 4), {}),

@@ -9,8 +9,6 @@ from geometries import CASES, TRIAL, signed_map, smooth_map
 
 from cnnlab.ops import avg_pool, lp_pool, max_pool, pools
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 HOMOGENEOUS = ("max_pool", "avg_pool", "lp_pool(p=8)", "lp_pool(p=1.5)")
 HOMOGENEOUS += ("stochastic_pool",)
 

@@ -14,8 +14,6 @@ from jax import export
 from cnnlab.ops.convolution import conv
 from cnnlab.ops.separable_convolution import depthwise_conv, separable_conv
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 # (shape of the map, window, multiplier, keywords)
 CASES = {
     "defaults": ((2, 5, 4, 3), (3, 3), 1, {}),

@@ -12,8 +12,6 @@ from geometries import CASES, signed_map
 
 from cnnlab.ops import avg_pool, stochastic_pool
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 DRAWS = 4000
 WINDOW = (0.5, 0.0, 1.0, 2.5, 0.25, 0.75)
 
