@@ -38,7 +38,8 @@ class Config:
     )
     peers: tuple[str, ...] = flags.field(
         ("flax",),
-        "whom to time beside ours (torch: pip install 'cnnlab[bench]')",
+        "whom to time beside ours (torch: pip install 'cnnlab[bench]'; for ops and "
+        "steps)",
         choices=("flax", "torch"),
     )
     rounds: int = flags.field(10, "how often each contender has its turn")

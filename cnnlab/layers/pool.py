@@ -47,7 +47,7 @@ class Pool(nn.Module):
         if self.boundary != "zero":
             options["boundary"] = self.boundary
         for name, first in weights_of(pool, self.window_shape, x.shape[-1]).items():
-            if name not in options:
+            if options.get(name) is None:
                 options[name] = self.param(name, _constant, first)
         if train and takes(pool, "key"):
             options["key"] = self.make_rng("pool")

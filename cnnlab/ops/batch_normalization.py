@@ -5,13 +5,14 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from cnnlab.ops.named import named
+from cnnlab.ops.reductions import wide
 
 
 def batch_statistics(
     x: Float[Array, "*batch_and_space channels"],
 ) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
     """The mean and the (biased) variance of each channel, in at least float32."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = wide(x)
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes)
     # One pass over the map gives both; rounding may bring a variance of 0 below it.
@@ -32,12 +33,25 @@ def batch_norm(
     It is computed as one product and one sum per entry: with the map's mean taken off
     first, a CPU needed five times as long for value and gradient.
 
+    Raises:
+        ValueError: statistics or parameters that are not one per channel.
+        TypeError: `x` holds integers.
+
     Source: Ioffe and Szegedy, 2015, algorithm 1, "Batch normalization: Accelerating
     deep network training by reducing internal covariate shift",
     https://arxiv.org/abs/1502.03167
     """
+    channels = x.shape[-1:]
+    for name, value in (
+        ("mean", mean),
+        ("variance", variance),
+        ("scale", scale),
+        ("bias", bias),
+    ):
+        if value.shape != channels:
+            raise ValueError(f"{name} of shape {value.shape} must be {channels}")
     call = named(f"batch_norm(epsilon={epsilon})", _normalized, epsilon=epsilon)
-    return call(x, mean, variance, scale, bias)
+    return call(wide(x), mean, variance, scale, bias)
 
 
 def _normalized(x, mean, variance, scale, bias, *, epsilon):

@@ -5,8 +5,8 @@
 - "auto": the best known for the platform that is lowered for, decided when lowering
   (`contractions`). BUILD_NOTES.md has the measurements.
 - "lax": `lax.conv_general_dilated` and JAX's derivatives of it: cuDNN on a GPU, the
-  matrix unit on a TPU. On a CPU it is as fast as "auto" at the top of a program, and
-  many times slower inside `lax.scan`, `lax.map` and `while_loop`, or with kernels under
+  matrix unit on a TPU. On a CPU it is up to three times slower than "auto", and many
+  times slower inside `lax.scan`, `lax.map` and `while_loop`, or with kernels under
   `vmap`.
 - "im2col": every window is laid out as a row and the kernel applied by one matrix
   product.

@@ -25,7 +25,8 @@ def fractional_max_pool(
 ) -> Array:
     """The largest entry of each of floor(size / ratio) regions along every axis.
 
-    Regions have the window's shape and overlap. Where they start stands for the
+    Regions have the window's shape: they overlap where `ratio` is below it, and leave
+    entries out where it is above. Where they start stands for the
     strides, which serve "SAME" padding alone: the first starts at the (padded) map's
     edge and the last ends at the other. With a size of n entries, windows of k and m
     regions, alpha = (n - k) / (m - 1), and region i (from 0) starts at

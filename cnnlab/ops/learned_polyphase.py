@@ -23,6 +23,7 @@ from cnnlab.ops.polyphase import (
     torus_pool,
 )
 from cnnlab.ops.pool_definition import mapped, pools
+from cnnlab.ops.reductions import check_positive
 from cnnlab.ops.windows import Geometry
 
 _FEATURES = 8
@@ -80,8 +81,8 @@ def learned_polyphase(
         key: the randomness of training; None takes the largest logit.
 
     Raises:
-        ValueError: temperature is not above 0.
-        TypeError: `x` holds integers.
+        ValueError: temperature is not above 0, or not finite.
+        TypeError: temperature is not a number, or `x` holds integers.
 
     Source: Rojas-Gomez, Lim, Schwing, Do and Yeh, 2022, section 4, "Learnable
     polyphase sampling for shift invariant and equivariant convolutional networks",
@@ -89,8 +90,7 @@ def learned_polyphase(
     ReLU by a second convolution, of which the mean that ends both leaves a product with
     one vector.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature {temperature!r} must be above 0")
+    check_positive("temperature", temperature)
     constant = lax.stop_gradient(x)
     dense = torus_pool(constant, window, pool)
     weights = (jnp.asarray(kernel, dense.dtype), jnp.asarray(readout, dense.dtype))

@@ -20,6 +20,7 @@ from cnnlab.ops.exact_sums import Wide, add, strided_sums
 from cnnlab.ops.float_words import fixed_point
 from cnnlab.ops.pool_definition import Traits, mapped, pools
 from cnnlab.ops.reductions import wide
+from cnnlab.ops.registry import takes
 from cnnlab.ops.rotation import rotate
 from cnnlab.ops.torus_hash import torus_hash
 from cnnlab.ops.windows import Geometry
@@ -48,12 +49,13 @@ def adaptive_polyphase(
     constant.
 
     Args:
-        pool: any pool's spec or function, or None to keep the map's own entries.
+        pool: the spec or function of a pool that looks at its window alone and neither
+            learns nor draws, or None to keep the map's own entries.
         p: 1 or 2. |x| is taken to (32 - log2 channels) / p bits below the largest of
             the image, rounded down.
 
     Raises:
-        ValueError: p is neither 1 nor 2.
+        ValueError: p is neither 1 nor 2, or `pool` is of another kind.
         TypeError: `x` holds integers.
 
     Source: Chaman and Dokmanic, 2021, equations 7 to 9, "Truly shift-invariant
@@ -96,6 +98,7 @@ def polyphase_downsample(
     With the choice of `polyphase_choice`, the shift guarantee of `adaptive_polyphase`.
     """
     strides, spatial = _spatial(x, strides)
+    _check_choice(choice, x, strides)
     output_shape = _samples(spatial, strides, output_shape)
     ones = (1,) * len(strides)
     pairs = ((0, 0),) * len(strides)
@@ -116,13 +119,16 @@ def polyphase_upsample(
     strides do not divide: then no choice could.
 
     Raises:
-        ValueError: more samples than fit without meeting another.
+        ValueError: more samples than fit without meeting another, or a choice that is
+            not one offset per image.
+        TypeError: a choice that holds no integers.
 
     Source: Chaman and Dokmanic, 2021, "Truly shift-equivariant convolutional neural
     networks with adaptive polyphase upsampling", https://arxiv.org/abs/2105.04040; a
     low-pass filter usually follows.
     """
     strides, samples = _spatial(y, strides)
+    _check_choice(choice, y, strides)
     spatial = windows.sizes(output_shape, len(strides), "output_shape")
     ends = tuple((n - 1) * s for n, s in zip(samples, strides, strict=True))
     if any(end >= size for end, size in zip(ends, spatial, strict=True)):
@@ -148,7 +154,22 @@ def torus_pool(x: Array, window: Geometry, pool: str | Callable | None) -> Array
     # Else the margin's branches are taken again for every tap, which costs a CPU more
     # than to lay the map out once.
     x = lax.optimization_barrier(x)
-    return pools.resolve(pool)(x, window.window_shape, 1, "VALID")
+    return _dense_pool(pool)(x, window.window_shape, 1, "VALID")
+
+
+def _dense_pool(pool: str | Callable) -> Callable:
+    """The pool, if one of ours a plain function of every window."""
+    resolved = pools.resolve(pool)
+    own = resolved
+    while isinstance(own, functools.partial):
+        own = own.func
+    traits = getattr(own, "traits", None)
+    if traits is not None and (not traits.local or own.weights or takes(own, "key")):
+        raise ValueError(
+            f"pool {pool!r} cannot be the dense one: it looks beyond its window, "
+            "learns or draws"
+        )
+    return resolved
 
 
 def pool_at(
@@ -156,7 +177,7 @@ def pool_at(
 ) -> Array:
     """The windows that begin at offset + i strides on the torus, pooled."""
     x = rotate(x, offset)
-    reduce = pools["max_pool"] if pool is None else pools.resolve(pool)
+    reduce = pools["max_pool"] if pool is None else _dense_pool(pool)
     shape = (1,) * len(window.strides) if pool is None else window.window_shape
     leading = x.ndim - len(shape) - 1
     ends = tuple(
@@ -254,6 +275,16 @@ def _largest_of_phases(h, candidates):
         shape = *h.shape[:axis], -1, phases, *h.shape[axis + 1 :]
         h = jnp.max(h.reshape(shape), axis=axis)
     return h
+
+
+def _check_choice(choice, x, strides):
+    batch = x.shape[: x.ndim - len(strides) - 1]
+    if choice.shape != (*batch, len(strides)):
+        raise ValueError(
+            f"choice of shape {choice.shape} must have shape {(*batch, len(strides))}"
+        )
+    if not jnp.issubdtype(choice.dtype, jnp.integer):
+        raise TypeError(f"a choice holds integers, got {choice.dtype}")
 
 
 def _spatial(x, strides):

@@ -151,7 +151,11 @@ def _pool(body, boundaries, weights, traits, *, described_by):
         for name, initial in weights.items():
             first = np.asarray(initial(window, x.shape[-1]))
             arrays[name] = _weight(name, options.get(name), first)
-        static = {k: v for k, v in options.items() if k not in arrays}
+        static = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in options.items()
+            if k not in arrays
+        }
         spec = "".join(f", {k}={v!r}" for k, v in static.items() if v is not None)
         call = named(
             f"{described_by.__name__}({window}{spec})",
@@ -180,9 +184,13 @@ def _weight(name: str, value, initial: np.ndarray):
     if value is None:
         return initial
     try:
+        # A number's own dtype; text would be taken for the name of one.
+        dtype = value.dtype if isinstance(value, _ARRAYS) else np.asarray(value).dtype
         shape = np.shape(value)
     except ValueError:
         raise TypeError(f"{name} takes numbers, got {value!r}") from None
+    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
+        raise TypeError(f"{name} takes numbers, got {value!r}")
     if shape not in ((), initial.shape):
         raise ValueError(
             f"{name} of shape {shape} must have shape {initial.shape}, or be one number"
@@ -191,6 +199,8 @@ def _weight(name: str, value, initial: np.ndarray):
 
 
 def _geometry(x, window_shape, strides, padding, boundary) -> Geometry:
+    if not isinstance(x, _ARRAYS):
+        raise TypeError(f"a pool needs an array, got {type(x).__name__}")
     if not jnp.issubdtype(x.dtype, jnp.number):
         raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
     rank = len(window_shape) if isinstance(window_shape, Sized) else 2

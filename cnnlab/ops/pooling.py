@@ -24,7 +24,8 @@ def max_pool(taps: Taps) -> Array:
     """The largest entry of each window.
 
     The first of equal entries takes the whole gradient, padding never wins, and a NaN
-    in the window is the result (as in PyTorch).
+    in the window is the result (as in PyTorch). A shift of the map by a multiple of the
+    strides shifts the result, boundary aside.
     """
     return _winner(taps, operator.gt)
 
@@ -76,6 +77,9 @@ def contest(taps: Taps, beats: Callable[[Array, Array], Array]) -> tuple[Array, 
 def avg_pool(taps: Taps, *, count_include_pad: bool = True) -> Array:
     """The mean of each window.
 
+    Its entries share the gradient evenly. A shift of the map by a multiple of the
+    strides shifts the result, boundary aside.
+
     Args:
         count_include_pad: whether padding counts as entries of value 0. False divides
             by the number of entries on the map.
@@ -96,7 +100,8 @@ def lp_pool(
     """The p-norm mean (mean |x|^p)^(1/p) of each window.
 
     It is the mean of the magnitudes at p = 1 and tends to their maximum as p grows. A
-    window of zeros gives 0 with gradient 0.
+    window of zeros gives 0 with gradient 0. A shift of the map by a multiple of the
+    strides shifts the result, boundary aside.
 
     Args:
         p: the exponent, a finite number of at least 1.

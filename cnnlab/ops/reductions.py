@@ -1,6 +1,8 @@
 """Sums, counts, scales and powers of a window's taps, from which pools are written."""
 
 import functools
+import math
+import numbers
 import operator
 
 import jax.numpy as jnp
@@ -18,6 +20,19 @@ def wide(x: Array) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise TypeError(f"a mean needs a floating-point map, got {x.dtype}")
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def check_positive(name: str, value) -> None:
+    """Refuses an option that has to be a finite number above 0.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is not above 0, or not finite.
+    """
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} takes a number, got {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} {value!r} must be a finite number above 0")
 
 
 def entry(taps: Taps, index: Array) -> Array:

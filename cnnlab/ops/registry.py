@@ -43,9 +43,12 @@ class Registry(Mapping[str, Callable]):
 
         Raises:
             ValueError: an unknown name or option, or a malformed spec.
+            TypeError: neither text nor a function.
         """
         if callable(spec):
             return spec
+        if not isinstance(spec, str):
+            raise TypeError(f"a {self.kind} is a spec or a function, got {spec!r}")
         name, options = parse_spec(spec)
         if name not in self:
             raise ValueError(

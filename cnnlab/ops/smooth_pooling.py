@@ -2,14 +2,13 @@
 
 import functools
 import math
-import numbers
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from cnnlab.ops.pool_definition import pools, windowed
-from cnnlab.ops.reductions import count, total, wide
+from cnnlab.ops.reductions import check_positive, count, total, wide
 from cnnlab.ops.windows import Taps
 
 # exp(-800) is 0, also in float64.
@@ -39,7 +38,7 @@ def soft_pool(taps: Taps, *, beta: float = 1.0) -> Array:
     Source: Stergiou, Poppe and Kalliatakis, 2021, equations 1 and 2 (beta = 1),
     "Refining activation downsampling with SoftPool", https://arxiv.org/abs/2101.00440
     """
-    _check_sharpness("beta", beta)
+    check_positive("beta", beta)
     largest, gaps, weights = _weighed(taps.map(wide), beta)
     weight = total(weights)
     weighted = sum(w * gap for w, gap in zip(weights, gaps, strict=True))
@@ -73,7 +72,7 @@ def log_sum_exp_pool(taps: Taps, *, r: float = 1.0, normalize: bool = True) -> A
     labeling with convolutional networks", https://arxiv.org/abs/1411.6228; theirs
     pools the whole map.
     """
-    _check_sharpness("r", r)
+    check_positive("r", r)
     largest, _, weights = _weighed(taps.map(wide), r)
     weight = total(weights)
     weight = jnp.where(weight == 0, 1, weight)
@@ -96,10 +95,3 @@ def _weighed(taps: Taps, sharpness: float) -> tuple[Array, Taps, Taps]:
 
     gaps = taps.map(gap)
     return largest, gaps, gaps.map(lambda gap: jnp.exp(sharpness * gap))
-
-
-def _check_sharpness(name: str, value) -> None:
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} takes a number, got {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} {value!r} must be a finite number above 0")

@@ -23,6 +23,8 @@ def stochastic_pool(taps: Taps, *, key: Key[Array, ""] | None = None) -> Array:
 
     Activations are meant to be non-negative, as after a ReLU: a negative one counts as
     0, so it is never drawn. A window with nothing above 0 gives 0 with gradient 0.
+    Without a key a shift of the map by a multiple of the strides shifts the result,
+    boundary aside.
 
     Args:
         key: the randomness of training; None is the paper's test-time pooling.

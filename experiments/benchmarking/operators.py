@@ -79,17 +79,25 @@ def rows(batch_size: int, peers: Sequence[str], dtype: str) -> Iterator[Row]:
 
 
 def all_pools(batch_size: int, peers: Sequence[str], dtype: str) -> Iterator[Row]:
-    """Every registered pool, 2x2/2, beside Flax's maximum."""
+    """Every registered pool, 2x2/2, with its weights as inputs, and Flax's maximum."""
     from cnnlab.ops import pools
+    from cnnlab.ops.pool_definition import weights_of
 
     for name in pools:
         row = Pooling(name, 2, 2, 32, 64)
         x = abs(_normal((batch_size, row.size, row.size, row.channels)))
         geometry = ((2, 2), (2, 2), "VALID")
-        calls = _pools(row, geometry, ())
+        (ours,) = _pools(row, geometry, ()).values()
+        weights = weights_of(pools[name], 2, row.channels)
+
+        def weighted(x, *values, ours=ours, names=tuple(weights)):
+            return ours(x, **dict(zip(names, values, strict=True)))
+
+        calls = {"ours": weighted}
         if "flax" in peers:
-            calls["flax max_pool"] = _pools(POOLINGS[0], geometry, peers)["flax"]
-        yield str(row), _contenders(calls, (x,), dtype)
+            stock = _pools(POOLINGS[0], geometry, ("flax",))["flax"]
+            calls["flax max_pool"] = lambda x, *_, stock=stock: stock(x)
+        yield str(row), _contenders(calls, (x, *weights.values()), dtype)
 
 
 def _pools(row: Pooling, geometry: tuple, peers: Sequence[str]) -> dict[str, Callable]:
@@ -101,7 +109,9 @@ def _pools(row: Pooling, geometry: tuple, peers: Sequence[str]) -> dict[str, Cal
         import jax
 
         ours = functools.partial(ours, key=jax.random.key(0))
-    calls: dict[str, Callable] = {"ours": lambda x: ours(x, *geometry)}
+    calls: dict[str, Callable] = {
+        "ours": lambda x, **weights: ours(x, *geometry, **weights)
+    }
     if "flax" in peers:
         import flax.linen as nn
 

@@ -42,6 +42,7 @@ def test_a_weight_that_is_given_is_no_parameter(x):
     assert not layer.init(jax.random.key(0), x)
     np.testing.assert_array_equal(apply(layer, x), ops.max_pool(x, 2, 2))
     assert not Pool("mixed_pool", alpha=1.0).init(jax.random.key(0), x)
+    assert Pool("mixed_pool", alpha=None).init(jax.random.key(0), x)
 
 
 @pytest.mark.parametrize(

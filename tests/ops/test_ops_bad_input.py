@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cnnlab.ops import avg_pool, conv, local_response_norm, lp_pool, max_pool, pools
+from cnnlab.ops import (
+    avg_pool,
+    batch_norm,
+    conv,
+    local_response_norm,
+    lp_pool,
+    max_pool,
+    pools,
+)
 from cnnlab.ops import stochastic_pool as stochastic
 
 X = jnp.ones((2, 5, 4, 3))
@@ -163,6 +171,40 @@ CALLS = [
         lambda: local_response_norm(INTEGERS),
         TypeError,
         "a normalisation needs a floating-point map, got int32",
+    ),
+    (lambda: pools.resolve(3), TypeError, "a pool is a spec or a function, got 3"),
+    (lambda: pools["max_pool"]([[1.0]], 1), TypeError, "needs an array, got list"),
+    (
+        lambda: pools["mixed_pool"](jnp.ones((4, 4, 1)), 2, alpha="x"),
+        TypeError,
+        "alpha takes numbers, got 'x'",
+    ),
+    (
+        lambda: pools["gated_pool"](jnp.ones((4, 4, 1)), 2, gating_mask=jnp.ones(3)),
+        ValueError,
+        "gating_mask of shape (3,) must have shape (2, 2), or be one number",
+    ),
+    (
+        lambda: pools["learned_polyphase"](jnp.ones((4, 4, 1)), 2, temperature="a"),
+        TypeError,
+        "temperature takes a number, got 'a'",
+    ),
+    (
+        lambda: pools["adaptive_polyphase"](
+            jnp.ones((4, 4, 1)), 2, pool="max_blur_pool"
+        ),
+        ValueError,
+        "pool 'max_blur_pool' cannot be the dense one",
+    ),
+    (
+        lambda: pools["spectral_pool"](jnp.ones((4, 4, 1)), 2, boundary="edge"),
+        ValueError,
+        "spectral_pool has no boundary 'edge'; choose from circular",
+    ),
+    (
+        lambda: batch_norm(jnp.ones((4, 2)), *[jnp.ones(3)] * 4),
+        ValueError,
+        "mean of shape (3,) must be (2,)",
     ),
     (
         lambda: pools.resolve("maxpool"),
