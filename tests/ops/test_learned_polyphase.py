@@ -146,7 +146,7 @@ def test_draws_by_the_softmax_of_the_logits():
 
 X = jnp.ones((2, 6, 4, 3))
 REFUSED = [
-    ({"temperature": 0}, ValueError, "temperature 0 must be above 0"),
+    ({"temperature": 0}, ValueError, "temperature 0 must be a finite number above 0"),
     (
         {"readout": jnp.ones(3)},
         ValueError,
