@@ -1,5 +1,6 @@
 """What every test shares: the CPU, checked shapes, and where real data lies."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -8,6 +9,11 @@ import signal
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # A GPU may otherwise multiply float32 with ten bits.
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+# Compiling takes most of the time, LLVM's optimizations a third of that. CI's second
+# run has them: XLA_FLAGS=--xla_backend_optimization_level=3
+if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    quick = "--xla_backend_optimization_level=0"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}".strip()
 
 import jaxtyping
 import pytest
@@ -21,6 +27,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The shapes in the operators' signatures are checked at every call that a test makes.
 # It has to be in place before anything imports cnnlab.ops.
 jaxtyping.install_import_hook("cnnlab.ops", CHECKER)
+
+
+def pytest_collection_finish():
+    """Spares the garbage collector what lives as long as the tests: all the modules."""
+    gc.collect()
+    gc.freeze()
+    # Tracing makes many objects, and few cycles.
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture

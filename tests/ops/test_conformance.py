@@ -21,6 +21,9 @@ from cnnlab.ops.registry import parse_spec
 # What options can change: the values, and where their derivatives are infinite.
 OF_OPTIONS = ("equals_the_reference", "derivatives_are_finite_at_zeros")
 
+# Their laws all together are among the slow tests, these few among the default ones.
+LONG_TO_COMPILE = {"learned_polyphase": ("equals_the_reference", "shifts_are_exact")}
+
 
 def _reference(name):
     """The NumPy reference of a registered pool, which has to take all its options."""
@@ -36,11 +39,21 @@ def _reference(name):
     return functools.partial(references.pool, name)
 
 
-@pytest.mark.parametrize("name", pools)
+def _slow_if_long(name):
+    marks = [pytest.mark.slow] if name in LONG_TO_COMPILE else []
+    return pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", map(_slow_if_long, pools))
 def test_pool_obeys_every_law(name):
     # What pools of the whole map do is long to compile for each window.
     examples = 4 if pools[name].traits.local else 1
     check(name, reference=_reference(name), examples=examples)
+
+
+@pytest.mark.parametrize("name", LONG_TO_COMPILE)
+def test_pool_obeys_the_laws_of_its_kind(name):
+    check(name, reference=_reference(name), laws=LONG_TO_COMPILE[name], examples=1)
 
 
 @pytest.mark.parametrize("spec", SPECS)
