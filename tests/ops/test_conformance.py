@@ -44,14 +44,14 @@ def _slow_if_long(name):
     return pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", map(_slow_if_long, pools))
+@pytest.mark.parametrize("name", list(map(_slow_if_long, pools)))
 def test_pool_obeys_every_law(name):
     # What pools of the whole map do is long to compile for each window.
     examples = 4 if pools[name].traits.local else 1
     check(name, reference=_reference(name), examples=examples)
 
 
-@pytest.mark.parametrize("name", LONG_TO_COMPILE)
+@pytest.mark.parametrize("name", list(LONG_TO_COMPILE))
 def test_pool_obeys_the_laws_of_its_kind(name):
     check(name, reference=_reference(name), laws=LONG_TO_COMPILE[name], examples=1)
 
