@@ -152,7 +152,7 @@ def conv_blur(
     jax.eval_shape(strided, x, kernel)  # raises what conv raises
     rank = kernel.ndim - 2
     window = windows.geometry(
-        x.shape[x.ndim - rank - 1 : -1],
+        windows.spatial_shape(x, rank),
         kernel.shape[:-2],
         strides,
         padding,
@@ -195,7 +195,7 @@ def _blurred(dense, x, window, filter_size):
         padding = tuple((a + c, b + d) for (a, b), (c, d) in pairs)
         x = dense(windows.pad(x, padding, window.boundary, 0), ((0, 0),) * rank)
         margins = "VALID"
-    spatial = x.shape[x.ndim - rank - 1 : -1]
+    spatial = windows.spatial_shape(x, rank)
     blur = windows.geometry(spatial, sizes, window.strides, margins)
     return _mean(wide(x), blur, 1)
 
@@ -213,7 +213,7 @@ def _mean(x, window, most_taps):
     blurred = _blur(x, window, most_taps)
     if window.boundary != "zero":
         return blurred
-    spatial = x.shape[x.ndim - len(window.strides) - 1 : -1]
+    spatial = windows.spatial_shape(x, len(window.strides))
     weight = _blur(jnp.ones((*spatial, 1), x.dtype), window, most_taps)
     return blurred * (1 / jnp.where(weight == 0, 1, weight))
 
@@ -227,7 +227,7 @@ def _blur(x, window, most_taps):
     together = math.prod(window.window_shape) <= most_taps
     for some in (axes,) if together else ((axis,) for axis in reversed(axes)):
         one = windows.geometry(
-            x.shape[x.ndim - len(axes) - 1 : -1],
+            windows.spatial_shape(x, len(axes)),
             _only(some, window.window_shape, 1),
             _only(some, window.strides, 1),
             _only(some, window.padding, (0, 0)),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int, Key
 
+from cnnlab.ops import windows
 from cnnlab.ops.pool_definition import Traits, mapped, pools
 from cnnlab.ops.pooling import max_pool
 from cnnlab.ops.windows import Geometry
@@ -58,7 +59,9 @@ def fractional_max_pool(
     rank = len(window.window_shape)
     padded = tuple(
         n + low + high
-        for n, (low, high) in zip(x.shape[-rank - 1 : -1], window.padding, strict=True)
+        for n, (low, high) in zip(
+            windows.spatial_shape(x, rank), window.padding, strict=True
+        )
     )
     counts = _region_counts(padded, window.window_shape, _ratios(ratio, rank))
     largest = max_pool(

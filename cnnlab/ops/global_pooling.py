@@ -5,7 +5,8 @@ A global pool is `pool(x, *, axes=2, **options)`: it makes `[*batch, features]` 
 enters it as a model's head.
 """
 
-from collections.abc import Callable, Sized
+import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from jaxtyping import Num
 
 from cnnlab.ops import windows
 from cnnlab.ops.named import named
-from cnnlab.ops.reductions import wide
+from cnnlab.ops.reductions import check_numbers, wide
 from cnnlab.ops.registry import Registry
 
 global_pools = Registry("global pool")
@@ -27,6 +28,8 @@ def over_entries(body: Callable[[Array], Array]) -> Callable:
         x: Num[Array, "*batch_and_space channels"], *, axes: int = 2
     ) -> Num[Array, "*batch features"]:
         (axes,) = windows.sizes(axes, 1, "axes")
+        if axes > 3:
+            raise ValueError(f"axes {axes} must be 1 to 3")
         spatial = _spatial_shape(x, axes)
         # The window is the map: that is what tools which read geometry want to know.
         call = named(
@@ -129,12 +132,12 @@ def adaptive_max_pool(
 
 
 def _flat(x, *, compute, axes):
-    batch = x.shape[: x.ndim - axes - 1]
-    return compute(x.reshape(*batch, -1, x.shape[-1])).astype(x.dtype)
+    batch, entries = x.shape[: x.ndim - axes - 1], math.prod(_spatial_shape(x, axes))
+    return compute(x.reshape(*batch, entries, x.shape[-1])).astype(x.dtype)
 
 
 def _adaptive(name, reduce, x, output_shape):
-    rank = len(output_shape) if isinstance(output_shape, Sized) else 2
+    rank = windows.rank_of(output_shape, "output_shape")
     _spatial_shape(x, rank)
     output_shape = windows.sizes(output_shape, rank, "output_shape")
     call = named(
@@ -204,16 +207,8 @@ def _beside(of_regions: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _spatial_shape(x: Array, rank: int) -> tuple[int, ...]:
-    if not jnp.issubdtype(x.dtype, jnp.number):
-        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
-    if not 1 <= rank <= 3:
-        raise ValueError(f"a pool is over 1 to 3 spatial axes, got {rank}")
-    if x.ndim < rank + 1:
-        raise ValueError(
-            f"a pool over {rank} axes needs a map [*batch, {rank} spatial axes, "
-            f"channels], got shape {x.shape}"
-        )
-    spatial = x.shape[x.ndim - rank - 1 : -1]
+    spatial = windows.spatial_shape(x, rank)
+    check_numbers(x)
     if 0 in spatial:
         raise ValueError(f"a map of spatial shape {spatial} has nothing to pool")
     return spatial

@@ -15,9 +15,8 @@ result has the map's dtype.
 """
 
 import dataclasses
-import functools
 import inspect
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +26,8 @@ from jaxtyping import Num
 
 from cnnlab.ops import windows
 from cnnlab.ops.named import named
-from cnnlab.ops.registry import Registry
+from cnnlab.ops.reductions import check_numbers
+from cnnlab.ops.registry import Registry, takes, unwrapped
 from cnnlab.ops.windows import Geometry
 
 pools = Registry("pool")
@@ -111,10 +111,8 @@ def weights_of(
     pool: Callable, window_shape: windows.Sizes, channels: int
 ) -> dict[str, np.ndarray]:
     """The initial values of a pool's learned weights that its spec leaves open."""
-    bound = {}
-    while isinstance(pool, functools.partial):
-        bound, pool = {**pool.keywords, **bound}, pool.func
-    rank = len(window_shape) if isinstance(window_shape, Sized) else 2
+    pool, bound = unwrapped(pool)
+    rank = windows.rank_of(window_shape)
     size = windows.sizes(window_shape, rank, "window_shape")
     window = windows.geometry(size, size, 1, "VALID")
     return {
@@ -124,13 +122,10 @@ def weights_of(
     }
 
 
-# Arrays among a pool's options are traced; everything else is part of its name.
-_ARRAYS = (jax.Array, np.ndarray)
-
-
 def _pool(body, boundaries, weights, traits, *, described_by):
     """The pool that `body` computes, under the name and options of `described_by`."""
     weights = dict(weights or {})
+    draws = takes(described_by, "key")
 
     def pool(
         x: Num[Array, "*batch_and_space channels"],
@@ -147,7 +142,10 @@ def _pool(body, boundaries, weights, traits, *, described_by):
                 f"{described_by.__name__} has no boundary {boundary!r}; "
                 f"choose from {', '.join(boundaries)}"
             )
-        arrays = {k: v for k, v in options.items() if isinstance(v, _ARRAYS)}
+        if draws:
+            _check_key(options.get("key"))
+        # Arrays are traced; everything else is part of the name.
+        arrays = {k: v for k, v in options.items() if isinstance(v, windows.ARRAYS)}
         for name, initial in weights.items():
             first = np.asarray(initial(window, x.shape[-1]))
             arrays[name] = _weight(name, options.get(name), first)
@@ -185,7 +183,8 @@ def _weight(name: str, value, initial: np.ndarray):
         return initial
     try:
         # A number's own dtype; text would be taken for the name of one.
-        dtype = value.dtype if isinstance(value, _ARRAYS) else np.asarray(value).dtype
+        array = value if isinstance(value, windows.ARRAYS) else np.asarray(value)
+        dtype = array.dtype
         shape = np.shape(value)
     except ValueError:
         raise TypeError(f"{name} takes numbers, got {value!r}") from None
@@ -198,18 +197,18 @@ def _weight(name: str, value, initial: np.ndarray):
     return jnp.broadcast_to(jnp.asarray(value), initial.shape)
 
 
+def _check_key(key) -> None:
+    if key is None:
+        return
+    got = type(key).__name__
+    if isinstance(key, windows.ARRAYS):
+        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == np.uint32:
+            return
+        got = f"an array of {key.dtype}"
+    raise TypeError(f"key takes a JAX key such as jax.random.key(0), got {got}")
+
+
 def _geometry(x, window_shape, strides, padding, boundary) -> Geometry:
-    if not isinstance(x, _ARRAYS):
-        raise TypeError(f"a pool needs an array, got {type(x).__name__}")
-    if not jnp.issubdtype(x.dtype, jnp.number):
-        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
-    rank = len(window_shape) if isinstance(window_shape, Sized) else 2
-    if not 1 <= rank <= 3:
-        raise ValueError(f"window_shape {window_shape} must have 1 to 3 entries")
-    if x.ndim < rank + 1:
-        raise ValueError(
-            f"a window with {rank} axes needs a map [*batch, {rank} spatial axes, "
-            f"channels], got shape {x.shape}"
-        )
-    spatial = x.shape[x.ndim - rank - 1 : -1]
+    spatial = windows.spatial_shape(x, windows.rank_of(window_shape))
+    check_numbers(x)
     return windows.geometry(spatial, window_shape, strides, padding, boundary)

@@ -22,6 +22,12 @@ def wide(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def check_numbers(x: Array) -> None:
+    """Refuses a map of what is no number, with a TypeError."""
+    if not jnp.issubdtype(x.dtype, jnp.number):
+        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
+
+
 def check_positive(name: str, value) -> None:
     """Refuses an option that has to be a finite number above 0.
 

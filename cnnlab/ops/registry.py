@@ -91,6 +91,14 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     return node.func.id, options
 
 
+def unwrapped(function: Callable) -> tuple[Callable, dict[str, Any]]:
+    """The function inside of `functools.partial`s, and the keywords that they bind."""
+    bound = {}
+    while isinstance(function, functools.partial):
+        bound, function = {**function.keywords, **bound}, function.func
+    return function, bound
+
+
 def takes(function: Callable, argument: str) -> bool:
     """Whether `function` has an argument of that name."""
     return argument in inspect.signature(function).parameters

@@ -1,7 +1,6 @@
 """Blocks of pixels as channels, and back: subsampling that loses nothing."""
 
 import math
-from collections.abc import Sized
 
 from jax import Array
 from jaxtyping import Shaped
@@ -57,21 +56,15 @@ def depth_to_space(
 
 def _block(x, block):
     """The checked block, and the sizes of the map's spatial axes."""
-    rank = len(block) if isinstance(block, Sized) else 2
-    if not 1 <= rank <= 3:
-        raise ValueError(f"block {block} must have 1 to 3 entries")
+    rank = windows.rank_of(block, "block")
     block = windows.sizes(block, rank, "block")
-    if x.ndim < rank + 1:
-        raise ValueError(
-            f"a block with {rank} axes needs a map [*batch, {rank} spatial axes, "
-            f"channels], got shape {x.shape}"
-        )
-    return block, x.shape[x.ndim - rank - 1 : -1]
+    return block, windows.spatial_shape(x, rank)
 
 
 def _space_to_depth(x, *, block):
     rank = len(block)
-    batch, spatial = x.shape[: x.ndim - rank - 1], x.shape[x.ndim - rank - 1 : -1]
+    batch, spatial = x.shape[: x.ndim - rank - 1], windows.spatial_shape(x, rank)
+    channels = x.shape[-1] * math.prod(block)
     coarse = tuple(n // b for n, b in zip(spatial, block, strict=True))
     pairs = [size for pair in zip(coarse, block, strict=True) for size in pair]
     x = x.reshape(*batch, *pairs, x.shape[-1])
@@ -79,15 +72,16 @@ def _space_to_depth(x, *, block):
     first = len(batch)
     order = *range(first, first + 2 * rank, 2), *range(first + 1, first + 2 * rank, 2)
     x = x.transpose(*range(first), *order, x.ndim - 1)
-    return x.reshape(*batch, *coarse, -1)
+    return x.reshape(*batch, *coarse, channels)
 
 
 def _depth_to_space(x, *, block):
     rank = len(block)
-    batch, coarse = x.shape[: x.ndim - rank - 1], x.shape[x.ndim - rank - 1 : -1]
-    x = x.reshape(*batch, *coarse, *block, -1)
+    batch, coarse = x.shape[: x.ndim - rank - 1], windows.spatial_shape(x, rank)
+    channels = x.shape[-1] // math.prod(block)
+    x = x.reshape(*batch, *coarse, *block, channels)
     first = len(batch)
     order = [first + i * rank + axis for axis in range(rank) for i in range(2)]
     x = x.transpose(*range(first), *order, x.ndim - 1)
     fine = (n * b for n, b in zip(coarse, block, strict=True))
-    return x.reshape(*batch, *fine, -1)
+    return x.reshape(*batch, *fine, channels)

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxtyping import Int, Num
 from cnnlab.ops import windows
 from cnnlab.ops.named import named
 from cnnlab.ops.pooling import contest
-from cnnlab.ops.reductions import entry, wide
+from cnnlab.ops.reductions import check_numbers, entry, wide
 from cnnlab.ops.windows import Geometry
 
 OVERLAPS = ("mean", "sum")
@@ -42,10 +42,8 @@ def max_pool_with_switches(
     Source: Zeiler and Fergus, 2014, section 2.1, "Visualizing and understanding
     convolutional networks", https://arxiv.org/abs/1311.2901
     """
-    if not jnp.issubdtype(x.dtype, jnp.number):
-        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
-    rank = _rank(window_shape)
-    spatial = _spatial_shape(x, rank)
+    spatial = windows.spatial_shape(x, windows.rank_of(window_shape))
+    check_numbers(x)
     window = windows.geometry(spatial, window_shape, strides, padding, boundary)
     return named(
         f"max_pool_with_switches({window})", _pooled_and_switches, window=window
@@ -89,6 +87,10 @@ def max_unpool(
         raise ValueError(
             f"unknown overlap {overlap!r}; choose from {', '.join(OVERLAPS)}"
         )
+    rank = windows.rank_of(window_shape)
+    spatial = windows.spatial_shape(pooled, rank)
+    if not isinstance(switches, windows.ARRAYS):
+        raise TypeError(f"switches must be an array, got {type(switches).__name__}")
     if not jnp.issubdtype(switches.dtype, jnp.integer):
         raise TypeError(f"switches must be integers, got {switches.dtype}")
     if switches.shape != pooled.shape:
@@ -96,10 +98,9 @@ def max_unpool(
             f"switches of shape {switches.shape} must have the shape of the pooled "
             f"map, {pooled.shape}"
         )
-    rank = _rank(window_shape)
     output_shape = windows.sizes(output_shape, rank, "output_shape")
     window = windows.geometry(output_shape, window_shape, strides, padding, boundary)
-    if _spatial_shape(pooled, rank) != window.output_shape:
+    if spatial != window.output_shape:
         raise ValueError(
             f"a pooled map of shape {pooled.shape} was wanted with spatial shape "
             f"{window.output_shape}: {window} makes that of output_shape {output_shape}"
@@ -151,18 +152,3 @@ def _unpooled(pooled, switches, *, window, output_shape, mean):
 def _may_overlap(window: Geometry) -> bool:
     gaps = (s - w for s, w in zip(window.strides, window.window_shape, strict=True))
     return min(gaps) < 0 or window.boundary != "zero"
-
-
-def _rank(window_shape: windows.Sizes) -> int:
-    return len(window_shape) if isinstance(window_shape, Sized) else 2
-
-
-def _spatial_shape(x: Array, rank: int) -> tuple[int, ...]:
-    if not 1 <= rank <= 3:
-        raise ValueError(f"window_shape must have 1 to 3 entries, got {rank}")
-    if x.ndim < rank + 1:
-        raise ValueError(
-            f"a window with {rank} axes needs a map [*batch, {rank} spatial axes, "
-            f"channels], got shape {x.shape}"
-        )
-    return x.shape[x.ndim - rank - 1 : -1]

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +18,9 @@ BOUNDARIES = {
     "reflect": "reflect",
     "edge": "edge",
 }
+
+# What an operator takes for an array.
+ARRAYS = (Array, np.ndarray)
 
 Sizes = int | Sequence[int]
 Padding = str | int | Sequence[int | Sequence[int]]
@@ -81,6 +84,35 @@ def geometry(
         (n - e) // s + 1 for n, e, s in zip(padded, extent, strides, strict=True)
     )
     return Geometry(window_shape, strides, pairs, boundary, dilation, output)
+
+
+def rank_of(window_shape: Sizes, argument: str = "window_shape") -> int:
+    """How many spatial axes a window has: two if it is given as an int.
+
+    Raises:
+        ValueError: not one to three.
+    """
+    rank = len(window_shape) if isinstance(window_shape, Sized) else 2
+    if not 1 <= rank <= 3:
+        raise ValueError(f"{argument} {window_shape} must have 1 to 3 entries")
+    return rank
+
+
+def spatial_shape(x: Array, rank: int) -> tuple[int, ...]:
+    """The sizes of the axes that a window with `rank` axes moves along.
+
+    Raises:
+        TypeError: `x` is not an array.
+        ValueError: it has too few axes.
+    """
+    if not isinstance(x, ARRAYS):
+        raise TypeError(f"a map must be an array, got {type(x).__name__}")
+    if x.ndim < rank + 1:
+        raise ValueError(
+            f"a window with {rank} axes needs a map [*batch, {rank} spatial axes, "
+            f"channels], got shape {x.shape}"
+        )
+    return x.shape[x.ndim - rank - 1 : -1]
 
 
 def sizes(value: Sizes, rank: int, argument: str) -> tuple[int, ...]:
@@ -148,7 +180,7 @@ def taps(x: Array, window: Geometry, fill) -> Taps:
     values = tuple(_strided(padded, offset, window) for offset in offsets(window))
     if window.boundary != "zero" or not any(itertools.chain(*window.padding)):
         return Taps(values, None)
-    spatial = x.shape[x.ndim - len(window.strides) - 1 : -1]
+    spatial = spatial_shape(x, len(window.strides))
     inside = np.pad(np.ones(spatial, bool), window.padding)[..., None]
     masks = tuple(_strided(inside, offset, window) for offset in offsets(window))
     return Taps(values, masks)
@@ -226,6 +258,8 @@ def _entries(value, count: int, argument: str) -> tuple:
 
 def _index(value, argument: str) -> int:
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{argument} takes integers, got {value!r}") from None

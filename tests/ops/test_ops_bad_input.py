@@ -5,18 +5,27 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cnnlab.ops import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
     avg_pool,
     batch_norm,
     conv,
+    depth_to_space,
+    global_pools,
     local_response_norm,
     lp_pool,
     max_pool,
+    max_pool_with_switches,
+    max_unpool,
     pools,
+    space_to_depth,
 )
 from cnnlab.ops import stochastic_pool as stochastic
+from cnnlab.ops.registry import takes
 
 X = jnp.ones((2, 5, 4, 3))
 KERNEL = jnp.ones((3, 3, 3, 6))
@@ -37,6 +46,11 @@ WINDOWS = [
     ((2.0,), TypeError, "window_shape takes integers, got 2.0"),
     ((None,), TypeError, "window_shape takes integers, got None"),
     (("2x",), TypeError, "window_shape takes integers, got '2'"),
+    ((True,), TypeError, "window_shape takes integers, got True"),
+    (((2, True),), TypeError, "window_shape takes integers, got True"),
+    ((2, True), TypeError, "strides takes integers, got True"),
+    ((2, 1, True), TypeError, "padding takes integers, got True"),
+    ((2, 1, ((0, False), 0)), TypeError, "padding takes integers, got False"),
     ((2, 0), ValueError, "strides (0, 0) must be at least 1 everywhere"),
     ((2, -2), ValueError, "strides (-2, -2) must be at least 1 everywhere"),
     ((2, (1, 1, 1)), ValueError, "strides (1, 1, 1) has 3 entries for 2 spatial axes"),
@@ -88,7 +102,6 @@ CALLS = [
         TypeError,
         "a mean needs a floating-point map, got int32",
     ),
-    (lambda: stochastic(X, 2, key=0), TypeError, "Got 0"),
     (
         lambda: stochastic(X, 2, key=jax.random.split(jax.random.key(0))),
         ValueError,
@@ -173,7 +186,6 @@ CALLS = [
         "a normalisation needs a floating-point map, got int32",
     ),
     (lambda: pools.resolve(3), TypeError, "a pool is a spec or a function, got 3"),
-    (lambda: pools["max_pool"]([[1.0]], 1), TypeError, "needs an array, got list"),
     (
         lambda: pools["mixed_pool"](jnp.ones((4, 4, 1)), 2, alpha="x"),
         TypeError,
@@ -234,6 +246,43 @@ def _refuses(call, error, message):
 @pytest.mark.parametrize(("call", "error", "message"), CALLS)
 def test_call_is_refused_in_one_line(call, error, message):
     _refuses(call, error, message)
+
+
+# What takes one map, by name.
+OF_A_MAP = {
+    **{name: functools.partial(pool, window_shape=1) for name, pool in pools.items()},
+    **global_pools,
+    "adaptive_avg_pool": lambda x: adaptive_avg_pool(x, 1),
+    "adaptive_max_pool": lambda x: adaptive_max_pool(x, 1),
+    "max_pool_with_switches": lambda x: max_pool_with_switches(x, 1),
+    "max_unpool": lambda x: max_unpool(x, INTEGERS, (5, 4), 1),
+    "space_to_depth": space_to_depth,
+    "depth_to_space": depth_to_space,
+}
+
+
+@pytest.mark.parametrize("name", OF_A_MAP)
+def test_a_map_must_be_an_array(name):
+    for x in [[[1.0]]], 1.0, None, "x":
+        message = f"a map must be an array, got {type(x).__name__}"
+        _refuses(functools.partial(OF_A_MAP[name], x), TypeError, message)
+
+
+@pytest.mark.parametrize("name", [name for name in pools if takes(pools[name], "key")])
+def test_a_key_must_be_one_of_jax(name):
+    wanted = "key takes a JAX key such as jax.random.key(0), got "
+    for key, got in [
+        (0, "int"),
+        (True, "bool"),
+        ([0, 1], "list"),
+        (jnp.ones(2), "an array of float32"),
+        (np.ones(2, np.int64), "an array of int64"),
+    ]:
+        call = functools.partial(pools[name], X, 2, key=key)
+        _refuses(call, TypeError, wanted + got)
+    key = jax.random.key(3)
+    old_style = pools[name](X, 2, key=jax.random.key_data(key))
+    np.testing.assert_array_equal(old_style, pools[name](X, 2, key=key))
 
 
 @pytest.mark.parametrize("name", pools)

@@ -1,12 +1,14 @@
 """Names, specs and options."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import cnnlab.ops
 from cnnlab.ops import lp_pool, max_pool, pools, windowed
-from cnnlab.ops.registry import Registry, parse_spec, takes
+from cnnlab.ops.registry import Registry, parse_spec, takes, unwrapped
 
 
 @pytest.mark.parametrize(
@@ -108,3 +110,12 @@ def test_a_new_pool_is_a_reduction_of_its_taps():
 def test_takes_tells_which_pools_draw():
     drawing = {name for name in pools if takes(pools[name], "key")}
     assert "stochastic_pool" in drawing and "max_pool" not in drawing
+
+
+def test_a_function_is_found_in_its_partials():
+    inner = functools.partial(lp_pool, p=1, normalize=False)
+    assert unwrapped(functools.partial(inner, p=3)) == (
+        lp_pool,
+        {"p": 3, "normalize": False},
+    )
+    assert unwrapped(lp_pool) == (lp_pool, {})

@@ -266,7 +266,7 @@ POOLED, SWITCHES = jnp.ones((2, 4, 3, 3)), jnp.zeros((2, 4, 3, 3), jnp.int32)
         (
             lambda: max_pool_with_switches(X, ()),
             ValueError,
-            "window_shape must have 1 to 3 entries, got 0",
+            r"window_shape \(\) must have 1 to 3 entries",
         ),
         (
             lambda: max_pool_with_switches(X > 0, 2),
@@ -292,6 +292,11 @@ POOLED, SWITCHES = jnp.ones((2, 4, 3, 3)), jnp.zeros((2, 4, 3, 3), jnp.int32)
             lambda: max_unpool(SWITCHES, SWITCHES, (5, 4), 2),
             TypeError,
             "a mean needs a floating-point map, got int32",
+        ),
+        (
+            lambda: max_unpool(POOLED, SWITCHES.tolist(), (5, 4), 2),
+            TypeError,
+            "switches must be an array, got list",
         ),
         (
             lambda: max_unpool(POOLED, SWITCHES, (5,), 2),

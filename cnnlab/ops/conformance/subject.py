@@ -11,7 +11,7 @@ import numpy as np
 from cnnlab.ops import windows
 from cnnlab.ops.conformance.cases import CASES, Case, random_cases, signed_map
 from cnnlab.ops.pool_definition import Traits, pools, weights_of
-from cnnlab.ops.registry import takes
+from cnnlab.ops.registry import takes, unwrapped
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,12 +33,12 @@ class Subject:
     @functools.cached_property
     def options(self) -> dict:
         """The options that the pool's spec binds."""
-        return _unwrapped(self.pool)[1]
+        return unwrapped(self.pool)[1]
 
     @functools.cached_property
     def boundaries(self) -> tuple[str, ...]:
         """The boundaries that the pool can be asked for, its own first if known."""
-        function, bound = _unwrapped(self.pool)
+        function, bound = unwrapped(self.pool)
         if "boundary" in bound or not takes(function, "boundary"):
             return ()
         return getattr(function, "boundaries", tuple(windows.BOUNDARIES))
@@ -46,7 +46,7 @@ class Subject:
     @functools.cached_property
     def draws(self) -> bool:
         """Whether the pool takes a key."""
-        function, bound = _unwrapped(self.pool)
+        function, bound = unwrapped(self.pool)
         return "key" not in bound and takes(function, "key")
 
     @functools.cached_property
@@ -161,17 +161,10 @@ def subject(
     """The `Subject` of a spec or a callable."""
     pool = pools.resolve(pool)
     if traits is None:
-        traits = getattr(_unwrapped(pool)[0], "traits", Traits())
+        traits = getattr(unwrapped(pool)[0], "traits", Traits())
     return Subject(pool, reference, traits, examples)
 
 
 def stacked(*maps: np.ndarray) -> jax.Array:
     """Maps as a float32 batch."""
     return jnp.asarray(np.stack(maps), jnp.float32)
-
-
-def _unwrapped(pool):
-    bound = {}
-    while isinstance(pool, functools.partial):
-        bound, pool = {**pool.keywords, **bound}, pool.func
-    return pool, bound
