@@ -80,11 +80,11 @@ def adaptive_blur_pool(
     weights = _softmax([logits[..., t, :] for t in range(len(taps))], counted)
 
     def grouped(tap):
-        return tap.reshape(*tap.shape[:-1], groups, -1)
+        return tap.reshape(*tap.shape[:-1], groups, x.shape[-1] // groups)
 
     terms = (w * grouped(tap) for w, tap in zip(weights, taps, strict=True))
     out = functools.reduce(operator.add, terms)
-    return out.reshape(*out.shape[:-2], -1)
+    return out.reshape(*out.shape[:-2], x.shape[-1])
 
 
 def _softmax(logits, counted):
