@@ -52,6 +52,11 @@ def global_max_pool(entries: Array) -> Array:
 
     Args:
         axes: how many axes are spatial, 1 to 3.
+
+    Source: Oquab, Bottou, Laptev and Sivic, 2015, "Is object localization for free?
+    Weakly-supervised learning with convolutional neural networks",
+    https://openaccess.thecvf.com/content_cvpr_2015/papers/Oquab_Is_Object_Localization_2015_CVPR_paper.pdf;
+    theirs pools the scores of classes.
     """
     return _first_largest(entries, -2)
 
@@ -88,6 +93,9 @@ def global_concat_pool(entries: Array) -> Array:
 
     Raises:
         TypeError: `x` is not of a floating-point dtype.
+
+    Source: as those two; both at once are the head of fastai's networks,
+    `AdaptiveConcatPool2d`, https://docs.fast.ai/layers.html.
     """
     largest = _first_largest(entries, -2)
     return jnp.concatenate([largest, jnp.mean(wide(entries), -2)], -1)
@@ -110,6 +118,10 @@ def adaptive_avg_pool(
     Raises:
         ValueError: a size below 1, or more of them than the map has axes for.
         TypeError: `x` is not of a floating-point dtype, or a size is no integer.
+
+    Source: He, Zhang, Ren and Sun, 2014, "Spatial pyramid pooling in deep convolutional
+    networks for visual recognition", https://arxiv.org/abs/1406.4729, one level of it;
+    its regions are ceil(n / m) entries long, floor(n / m) apart.
     """
     return _adaptive("adaptive_avg_pool", _mean, x, output_shape)
 
@@ -127,6 +139,8 @@ def adaptive_max_pool(
 
     Raises:
         ValueError, TypeError: as `adaptive_avg_pool`, but for integer maps.
+
+    Source: as `adaptive_avg_pool`.
     """
     return _adaptive("adaptive_max_pool", _largest, x, output_shape)
 

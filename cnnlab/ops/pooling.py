@@ -26,6 +26,11 @@ def max_pool(taps: Taps) -> Array:
     The first of equal entries takes the whole gradient, padding never wins, and a NaN
     in the window is the result (as in PyTorch). A shift of the map by a multiple of the
     strides shifts the result, boundary aside.
+
+    Source: Riesenhuber and Poggio, 1999, "Hierarchical models of object recognition in
+    cortex", https://doi.org/10.1038/14819 (as complex cells); Scherer, Mueller and
+    Behnke, 2010, "Evaluation of pooling operations in convolutional architectures for
+    object recognition", https://doi.org/10.1007/978-3-642-15825-4_10.
     """
     return _winner(taps, operator.gt)
 
@@ -38,6 +43,8 @@ def min_pool(taps: Taps) -> Array:
     The first of equal entries takes the whole gradient, padding never wins, and a NaN
     in the window is the result. Integers keep their dtype. A shift of the map by a
     multiple of the strides shifts the result, boundary aside.
+
+    Source: as `max_pool`, of minus the map.
     """
     return _winner(taps, operator.lt)
 
@@ -77,12 +84,18 @@ def contest(taps: Taps, beats: Callable[[Array, Array], Array]) -> tuple[Array, 
 def avg_pool(taps: Taps, *, count_include_pad: bool = True) -> Array:
     """The mean of each window.
 
-    Its entries share the gradient evenly. A shift of the map by a multiple of the
-    strides shifts the result, boundary aside.
+    Its entries share the gradient evenly. An infinity is the result, one of each sign
+    gives NaN. A shift of the map by a multiple of the strides shifts the result,
+    boundary aside.
 
     Args:
         count_include_pad: whether padding counts as entries of value 0. False divides
             by the number of entries on the map.
+
+    Source: LeCun, Bottou, Bengio and Haffner, 1998, section II (sub-sampling),
+    "Gradient-based learning applied to document recognition",
+    https://doi.org/10.1109/5.726791; theirs gives each channel a learned factor and
+    bias and squashes the result.
     """
     taps = taps.map(wide)
     return total(taps) / count(taps, count_include_pad)
@@ -100,8 +113,9 @@ def lp_pool(
     """The p-norm mean (mean |x|^p)^(1/p) of each window.
 
     It is the mean of the magnitudes at p = 1 and tends to their maximum as p grows. A
-    window of zeros gives 0 with gradient 0. A shift of the map by a multiple of the
-    strides shifts the result, boundary aside.
+    window of zeros gives 0 with gradient 0, one with an infinity gives +inf with
+    gradient NaN there. A shift of the map by a multiple of the strides shifts the
+    result, boundary aside.
 
     Args:
         p: the exponent, a finite number of at least 1.
@@ -112,9 +126,9 @@ def lp_pool(
         ValueError: p is below 1 or not finite.
         TypeError: p is not a number.
 
-    Source: Sermanet, Chintala and LeCun, 2012, equation 1, "Convolutional neural
-    networks applied to house numbers digit classification",
-    https://arxiv.org/abs/1204.3968; theirs weights the window by a Gaussian.
+    Source: Sermanet, Chintala and LeCun, 2012, "Convolutional neural networks applied
+    to house numbers digit classification", https://arxiv.org/abs/1204.3968; theirs
+    weights the window by a Gaussian.
     """
     if not isinstance(p, numbers.Real):
         raise TypeError(f"p takes a number, got {p!r}")

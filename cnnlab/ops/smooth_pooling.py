@@ -35,8 +35,8 @@ def soft_pool(taps: Taps, *, beta: float = 1.0) -> Array:
         ValueError: beta is not above 0, or not finite.
         TypeError: beta is not a number.
 
-    Source: Stergiou, Poppe and Kalliatakis, 2021, equations 1 and 2 (beta = 1),
-    "Refining activation downsampling with SoftPool", https://arxiv.org/abs/2101.00440
+    Source: Stergiou, Poppe and Kalliatakis, 2021, "Refining activation
+    downsampling with SoftPool" (beta = 1), https://arxiv.org/abs/2101.00440
     """
     check_positive("beta", beta)
     largest, gaps, weights = _weighed(taps.map(wide), beta)

@@ -25,9 +25,9 @@ def space_to_depth(
         ValueError: the block does not divide the map.
         TypeError: a block that is not made of integers.
 
-    Source: Shi et al., 2016, equation 4, inverted, "Real-time single image and video
-    super-resolution using an efficient sub-pixel convolutional neural network",
-    https://arxiv.org/abs/1609.05158
+    Source: Shi et al., 2016, its sub-pixel convolution layer inverted, "Real-time
+    single image and video super-resolution using an efficient sub-pixel convolutional
+    neural network", https://arxiv.org/abs/1609.05158
     """
     block, spatial = _block(x, block)
     if any(n % b for n, b in zip(spatial, block, strict=True)):

@@ -18,13 +18,13 @@ def stochastic_pool(taps: Taps, *, key: Key[Array, ""] | None = None) -> Array:
     """An entry of each window, drawn in proportion to its activation, or its mean.
 
     Entry a_i is drawn with probability a_i / sum(a), independently for every window and
-    channel, and takes the gradient alone (equations 1 and 2). Without a key the result
-    is the mean of that draw, sum(a_i^2) / sum(a_i) (equation 3).
+    channel, and takes the gradient alone. Without a key the result is the mean of that
+    draw, sum(a_i^2) / sum(a_i), the paper's probabilistic weighting.
 
     Activations are meant to be non-negative, as after a ReLU: a negative one counts as
-    0, so it is never drawn. A window with nothing above 0 gives 0 with gradient 0.
-    Without a key a shift of the map by a multiple of the strides shifts the result,
-    boundary aside.
+    0, so it is never drawn. A window with nothing above 0 gives 0 with gradient 0; one
+    with +inf gives NaN, as there is no law to draw by. Without a key a shift of the map
+    by a multiple of the strides shifts the result, boundary aside.
 
     Args:
         key: the randomness of training; None is the paper's test-time pooling.
