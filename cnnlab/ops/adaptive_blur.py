@@ -54,7 +54,8 @@ def adaptive_blur_pool(
     w[g] = softmax_t(bias[g, t] + sum_sc projection[s, c, (g, t)] x_s[c]).
 
     Under boundary "circular", where the strides divide the map, a shift by the strides
-    shifts the result by one entry. The gradient also goes through the filter.
+    shifts the result by one entry. The gradient also goes through the filter. A window
+    with an infinity has no filter: it gives NaN in all channels.
 
     Args:
         count_include_pad: whether padding counts as entries of value 0. False spreads

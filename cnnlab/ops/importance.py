@@ -42,7 +42,9 @@ def lip_pool(
     sum(x * exp(G(x))) / sum(exp(G(x))) over the window, with the logits
     G(x) = 12 sigmoid(x projection + bias) of the entry's channels. Padding has no
     weight; a window of padding alone gives 0. A shift of the map by a multiple of the
-    strides shifts the result, boundary aside. All entries share the gradient.
+    strides shifts the result, boundary aside. All entries share the gradient. An
+    infinity is the result of its own channel, but for one of the other sign beside it;
+    channels to whose gates the projection gives it the factor 0 see NaN.
 
     Args:
         projection: `[channels, channels]`; row c is what channel c adds to each gate.

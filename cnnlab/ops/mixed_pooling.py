@@ -33,8 +33,10 @@ def mixed_pool(
     """The learned mean alpha max + (1 - alpha) avg of each window's max and average.
 
     It is `max_pool` at alpha = 1 and `avg_pool` at alpha = 0, gradients included; in
-    between, the first of the largest entries takes alpha more than its even share. A
-    shift of the map by a multiple of the strides shifts the result, boundary aside.
+    between, the first of the largest entries takes alpha more than its even share. An
+    infinity is the result; one of each sign gives NaN, and so does any where it is
+    taken 0 times, as at alpha = 1. A shift of the map by a multiple of the strides
+    shifts the result, boundary aside.
 
     Args:
         alpha: the share of the maximum, one number for the whole layer, which may leave
@@ -63,8 +65,10 @@ def gated_pool(
 
     The gate is sigmoid(sum_i w_i x_i) over the window's entries x_i and a learned mask
     w, which the channels share. Besides their shares in max and average, as in
-    `mixed_pool`, the entries take a gradient through the gate. A shift of the map by a
-    multiple of the strides shifts the result, boundary aside.
+    `mixed_pool`, the entries take a gradient through the gate. A window with +inf gives
+    NaN, as its gate or a share is 0 times infinity; so does one with -inf, but for
+    gates that this closes. A shift of the map by a multiple of the strides shifts the
+    result, boundary aside.
 
     Args:
         gating_mask: w, of the window's shape. None is zeros, where a layer starts: all

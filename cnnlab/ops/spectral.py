@@ -24,7 +24,8 @@ def spectral_pool(x: Array, window: Geometry) -> Array:
 
     A circular shift by n / m pixels, where that is whole, shifts the result by one
     entry, and any other shift by the fraction of an entry that it is (but for that
-    highest frequency). The gradient is the transpose of the same linear map.
+    highest frequency). The gradient is the transpose of the same linear map. Every
+    entry weighs in every entry of the result: an infinity may leave no finite one.
 
     Source: Rippel, Snoek and Adams, 2015, algorithm 1, "Spectral representations for
     convolutional neural networks", https://arxiv.org/abs/1506.03767; theirs keeps one
