@@ -14,16 +14,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Key, UInt32
 
 from cnnlab.ops.convolution import conv
+from cnnlab.ops.exact_choice import choose, phase_sums
 from cnnlab.ops.float_words import fixed_point
-from cnnlab.ops.polyphase import (
-    SHIFT_EXACT,
-    choose,
-    phase_sums,
-    pool_at,
-    torus_pool,
-)
+from cnnlab.ops.polyphase import SHIFT_EXACT
 from cnnlab.ops.pool_definition import mapped, pools
 from cnnlab.ops.reductions import check_positive
+from cnnlab.ops.torus_pooling import pool_at, torus_pool
 from cnnlab.ops.windows import Geometry
 
 _FEATURES = 8
@@ -31,7 +27,7 @@ _FEATURES = 8
 
 def _kernel(window: Geometry, channels: int) -> np.ndarray:
     shape = *(3,) * len(window.strides), channels, _FEATURES
-    scale = math.sqrt(2 / math.prod(shape[:-1]))
+    scale = math.sqrt(2 / max(math.prod(shape[:-1]), 1))
     return scale * np.random.default_rng(0).normal(size=shape)
 
 
@@ -82,7 +78,7 @@ def learned_polyphase(
 
     Raises:
         ValueError: temperature is not above 0, or not finite.
-        TypeError: temperature is not a number, or `x` holds integers.
+        TypeError: temperature is not a number, `key` no key, or `x` holds integers.
 
     Source: Rojas-Gomez, Lim, Schwing, Do and Yeh, 2022, section 4, "Learnable
     polyphase sampling for shift invariant and equivariant convolutional networks",
@@ -101,9 +97,9 @@ def learned_polyphase(
     else:
         batch = x.shape[: x.ndim - len(window.strides) - 1]
         logits += jax.random.gumbel(key, logits.shape, logits.dtype)
-        flat = lax.stop_gradient(logits).reshape(*batch, -1)
-        place = jnp.argmax(flat, axis=-1)
         candidates = logits.shape[len(batch) :]
+        flat = lax.stop_gradient(logits).reshape(*batch, math.prod(candidates))
+        place = jnp.argmax(flat, axis=-1)
         offset = jnp.stack(jnp.unravel_index(place, candidates), axis=-1)
     kept = pool_at(x, offset, window, pool)
     mean = _mean_of_offsets(logits / temperature, constant, dense, window, pool)
@@ -152,7 +148,7 @@ def _integer_scores(
     kernel = _signed(kernel, bits, None).astype(jnp.float32)
     # All taps at once, which then are moved as the few features that they have become.
     taps = list(itertools.product((-1, 0, 1), repeat=rank))
-    matrix = jnp.moveaxis(kernel.reshape(len(taps), channels, -1), 0, 1)
+    matrix = jnp.moveaxis(kernel.reshape(len(taps), *kernel.shape[-2:]), 0, 1)
     responses = jnp.tensordot(x, matrix, 1).astype(jnp.int32)
     hidden = jnp.zeros((), jnp.int32)
     for index, tap in enumerate(taps):
@@ -177,7 +173,8 @@ def _mean_of_offsets(logits, x, dense, window, pool):
     leading = x.ndim - rank - 1
     batch, spatial = x.shape[:leading], x.shape[leading:-1]
     candidates = logits.shape[leading:]
-    shares = jax.nn.softmax(logits.reshape(*batch, -1)).reshape(logits.shape)
+    flat = logits.reshape(*batch, math.prod(candidates))
+    shares = jax.nn.softmax(flat).reshape(logits.shape)
     if candidates == window.strides:
         mean = 0
         for place in itertools.product(*map(range, candidates)):

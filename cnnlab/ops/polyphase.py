@@ -1,28 +1,24 @@
 """Shift-exact subsampling: the samples to keep are chosen by what the map shows.
 
 Samples are kept at offset + i strides, modulo the size, as the map is a torus. The
-offset that is chosen follows the map when it is shifted, so that the same samples are
-kept. All that the choice rests on are integers: no rounding, and no order of a sum, can
-tell one shift of the map from another.
+offset that is chosen follows the map when it is shifted (`exact_choice`), so that the
+same samples are kept.
 """
 
-import functools
-import math
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jaxtyping import Float, Int, Num, UInt32
+from jaxtyping import Float, Int, Num
 
 from cnnlab.ops import windows
-from cnnlab.ops.exact_sums import Wide, add, strided_sums
-from cnnlab.ops.float_words import fixed_point
+from cnnlab.ops.arguments import check_array
+from cnnlab.ops.exact_choice import choose, energy_of
+from cnnlab.ops.named import named
 from cnnlab.ops.pool_definition import Traits, mapped, pools
-from cnnlab.ops.reductions import wide
-from cnnlab.ops.registry import takes
+from cnnlab.ops.reductions import check_numbers
 from cnnlab.ops.rotation import rotate
-from cnnlab.ops.torus_hash import torus_hash
+from cnnlab.ops.torus_pooling import pool_at, torus_pool
 from cnnlab.ops.windows import Geometry
 
 SHIFT_EXACT = Traits(local=False, channelwise=False, shift_exact=True)
@@ -63,7 +59,7 @@ def adaptive_polyphase(
     strides that divide the map, compares rounded norms, and breaks ties by index.
     """
     dense = torus_pool(lax.stop_gradient(x), window, pool)
-    energy = _energy(dense, len(window.strides), p)
+    energy = energy_of(dense, len(window.strides), p)
     offset = choose(energy, x, window.strides, window.output_shape)
     return pool_at(x, offset, window, pool)
 
@@ -81,10 +77,21 @@ def polyphase_choice(
         strides: an int is for two spatial axes; a tuple gives one to three.
         output_shape: how many samples are kept per axis; None is ceil(size / stride).
         p: as in `adaptive_polyphase`.
+
+    Raises:
+        ValueError: strides that do not fit the map, or p is neither 1 nor 2.
+        TypeError: `x` holds integers, or p is none.
+
+    Source: as `adaptive_polyphase`.
     """
     strides, spatial = _spatial(x, strides)
     output_shape = _samples(spatial, strides, output_shape)
-    return choose(_energy(x, len(strides), p), x, strides, output_shape)
+    path = dict(strides=strides, output_shape=output_shape, p=p)
+    return named(_call("polyphase_choice", path), _choice, **path)(x)
+
+
+def _choice(x, *, strides, output_shape, p):
+    return choose(energy_of(x, len(strides), p), x, strides, output_shape)
 
 
 def polyphase_downsample(
@@ -96,10 +103,21 @@ def polyphase_downsample(
     """The samples choice + i strides, modulo the size, of each map.
 
     With the choice of `polyphase_choice`, the shift guarantee of `adaptive_polyphase`.
+
+    Raises:
+        ValueError: strides that do not fit the map, or a choice that is not one offset
+            per image.
+        TypeError: a choice that holds no integers.
+
+    Source: as `adaptive_polyphase`.
     """
     strides, spatial = _spatial(x, strides)
     _check_choice(choice, x, strides)
-    output_shape = _samples(spatial, strides, output_shape)
+    path = dict(strides=strides, output_shape=_samples(spatial, strides, output_shape))
+    return named(_call("polyphase_downsample", path), _samples_at, **path)(x, choice)
+
+
+def _samples_at(x, choice, *, strides, output_shape):
     ones = (1,) * len(strides)
     pairs = ((0, 0),) * len(strides)
     window = Geometry(ones, strides, pairs, "circular", ones, output_shape)
@@ -135,149 +153,28 @@ def polyphase_upsample(
         raise ValueError(
             f"{samples} samples {strides} apart do not fit output_shape {spatial}"
         )
-    margins = (
-        (0, size - 1 - end, stride - 1)
-        for end, size, stride in zip(ends, spatial, strides, strict=True)
-    )
+    path = dict(strides=strides, output_shape=spatial)
+    return named(_call("polyphase_upsample", path), _put_back, **path)(y, choice)
+
+
+def _put_back(y, choice, *, strides, output_shape):
     leading = y.ndim - len(strides) - 1
+    margins = (
+        (0, size - 1 - (n - 1) * stride, stride - 1)
+        for n, size, stride in zip(
+            y.shape[leading:-1], output_shape, strides, strict=True
+        )
+    )
     config = ((0, 0, 0),) * leading + (*margins, (0, 0, 0))
     return rotate(lax.pad(y, jnp.zeros((), y.dtype), config), -choice)
 
 
-def torus_pool(x: Array, window: Geometry, pool: str | Callable | None) -> Array:
-    """`pool` at stride 1 over the torus, in at least float32: a map of `x`'s size."""
-    x = wide(x)
-    if pool is None:
-        return x
-    margins = tuple((0, size - 1) for size in window.window_shape)
-    x = windows.pad(x, margins, "circular", 0)
-    # Else the margin's branches are taken again for every tap, which costs a CPU more
-    # than to lay the map out once.
-    x = lax.optimization_barrier(x)
-    return _dense_pool(pool)(x, window.window_shape, 1, "VALID")
-
-
-def _dense_pool(pool: str | Callable) -> Callable:
-    """The pool, if one of ours a plain function of every window."""
-    resolved = pools.resolve(pool)
-    own = resolved
-    while isinstance(own, functools.partial):
-        own = own.func
-    traits = getattr(own, "traits", None)
-    if traits is not None and (not traits.local or own.weights or takes(own, "key")):
-        raise ValueError(
-            f"pool {pool!r} cannot be the dense one: it looks beyond its window, "
-            "learns or draws"
-        )
-    return resolved
-
-
-def pool_at(
-    x: Array, offset: Array, window: Geometry, pool: str | Callable | None
-) -> Array:
-    """The windows that begin at offset + i strides on the torus, pooled."""
-    x = rotate(x, offset)
-    reduce = pools["max_pool"] if pool is None else _dense_pool(pool)
-    shape = (1,) * len(window.strides) if pool is None else window.window_shape
-    leading = x.ndim - len(shape) - 1
-    ends = tuple(
-        (n - 1) * s + w
-        for n, s, w in zip(window.output_shape, window.strides, shape, strict=True)
-    )
-    spatial = x.shape[leading:-1]
-    margins = tuple(
-        (0, max(end - size, 0)) for end, size in zip(ends, spatial, strict=True)
-    )
-    x = windows.pad(x, margins, "circular", 0)
-    x = x[(..., *map(slice, ends), slice(None))]
-    return reduce(x, shape, window.strides, "VALID")
-
-
-def choose(
-    energy: UInt32[Array, "*batch_and_space"],
-    x: Num[Array, "*batch_and_space channels"],
-    strides: Sequence[int],
-    output_shape: Sequence[int],
-) -> Int[Array, "*batch rank"]:
-    """The offset whose samples have the largest total `energy`; `x` decides ties."""
-    rank = len(strides)
-    x = lax.stop_gradient(wide(x))
-    batch = x.shape[: x.ndim - rank - 1]
-    energy = Wide(jnp.zeros_like(energy), energy)
-    totals = phase_sums(energy, strides, output_shape, add)
-    candidates = totals.low.shape[len(batch) :]
-    places = math.prod(candidates)
-    everywhere = jnp.ones((*batch, places), bool)
-    best = _largest(everywhere, (t.reshape(*batch, places) for t in totals))
-
-    def by_content(best):
-        seen = (_largest_of_phases(h, candidates) for h in torus_hash(x, rank))
-        return _largest(best, (h.reshape(*batch, places) for h in seen))
-
-    tied = jnp.any(jnp.sum(best, axis=-1) > 1)
-    best = lax.cond(tied, by_content, lambda best: best, best)
-    place = jnp.argmax(best, axis=-1)
-    return jnp.stack(jnp.unravel_index(place, candidates), axis=-1).astype(jnp.int32)
-
-
-def candidates_of(
-    spatial: Sequence[int], strides: Sequence[int], output_shape: Sequence[int]
-) -> tuple[int, ...]:
-    """How many offsets are told apart per axis: the phases of strides that divide the
-    size, or all."""
-    return tuple(
-        stride if stride * count == size else size
-        for size, stride, count in zip(spatial, strides, output_shape, strict=True)
-    )
-
-
-def phase_sums(values, strides: Sequence[int], output_shape: Sequence[int], plus):
-    """The sum over each candidate's samples of a tree of `[*batch, *spatial]` maps."""
-    rank = len(strides)
-    spatial = jax.tree.leaves(values)[0].shape[-rank:]
-    kept = candidates_of(spatial, strides, output_shape)
-    for axis, stride, count, phases in zip(
-        range(-rank, 0), strides, output_shape, kept, strict=True
-    ):
-        turned = functools.partial(_turned, axis=axis)
-        values = strided_sums(values, count, stride, turned, plus)
-        first = functools.partial(lax.slice_in_dim, start_index=0, limit_index=phases)
-        values = jax.tree.map(functools.partial(first, axis=axis), values)
-    return values
-
-
-def _turned(values, distance, axis):
-    return jax.tree.map(lambda leaf: jnp.roll(leaf, -distance, axis), values)
-
-
-def _energy(x, rank, p):
-    if p not in (1, 2):
-        raise ValueError(f"p {p!r} must be 1 or 2")
-    # As many bits as the sum over the channels leaves room for.
-    bits = (32 - (x.shape[-1] - 1).bit_length()) // p
-    axes = tuple(range(x.ndim - rank - 1, x.ndim))
-    share = fixed_point(lax.stop_gradient(wide(x)), bits, axes)
-    return jnp.sum(share**p, axis=-1, dtype=jnp.uint32)
-
-
-def _largest(among, keys):
-    """Those `among` the candidates whose keys, compared in turn, are the largest."""
-    for key in keys:
-        rival = jnp.where(among, key, 0)
-        among &= rival == jnp.max(rival, axis=-1, keepdims=True)
-    return among
-
-
-def _largest_of_phases(h, candidates):
-    """The largest hash over the places that a candidate may be seen from."""
-    leading = h.ndim - len(candidates)
-    for axis, phases in enumerate(candidates, leading):
-        shape = *h.shape[:axis], -1, phases, *h.shape[axis + 1 :]
-        h = jnp.max(h.reshape(shape), axis=axis)
-    return h
+def _call(name, path):
+    return f"{name}({', '.join(f'{k}={v}' for k, v in path.items())})"
 
 
 def _check_choice(choice, x, strides):
+    check_array("choice", choice)
     batch = x.shape[: x.ndim - len(strides) - 1]
     if choice.shape != (*batch, len(strides)):
         raise ValueError(
@@ -288,14 +185,12 @@ def _check_choice(choice, x, strides):
 
 
 def _spatial(x, strides):
-    rank = len(strides) if isinstance(strides, Sized) else 2
-    strides = windows.sizes(strides, rank, "strides")
-    if not 1 <= rank <= 3 or x.ndim < rank + 1:
-        raise ValueError(
-            f"strides {strides} need a map [*batch, {rank} spatial axes, channels] "
-            f"with 1 to 3 spatial axes, got shape {x.shape}"
-        )
-    return strides, x.shape[x.ndim - rank - 1 : -1]
+    rank = windows.rank_of(strides, "strides")
+    spatial = windows.spatial_shape(x, rank)
+    check_numbers(x)
+    if 0 in spatial:
+        raise ValueError(f"a map of shape {x.shape} has no samples")
+    return windows.sizes(strides, rank, "strides"), spatial
 
 
 def _samples(spatial, strides, output_shape):

@@ -23,9 +23,10 @@ def rotate(
     The shift carries no gradient; that of the map is shifted back.
     """
     rank = offset.shape[-1]
-    spatial = x.shape[x.ndim - rank - 1 : -1]
-    images = x.reshape(-1, *spatial, x.shape[-1])
-    offset = (offset % np.array(spatial, offset.dtype)).reshape(-1, rank)
+    first = x.ndim - rank - 1
+    count, spatial = math.prod(x.shape[:first]), x.shape[first:-1]
+    images = x.reshape(count, *spatial, x.shape[-1])
+    offset = (offset % np.array(spatial, offset.dtype)).reshape(count, rank)
     return _rotate.bind(images, offset.astype(jnp.int32)).reshape(x.shape)
 
 
@@ -38,8 +39,9 @@ def _by_index(images, offset):
         along = jnp.where(along < size, along, along - size)
         axes = [i + 1 for i in range(len(spatial)) if i != axis]
         flat = flat * size + jnp.expand_dims(along, axes)
-    pixels = images.reshape(len(images), math.prod(spatial), -1)
-    index = flat.reshape(len(images), -1, 1)
+    places = math.prod(spatial)
+    pixels = images.reshape(len(images), places, images.shape[-1])
+    index = flat.reshape(len(images), places, 1)
     turned = jnp.take_along_axis(pixels, index, 1, mode="promise_in_bounds")
     return turned.reshape(images.shape)
 
@@ -77,7 +79,7 @@ def _batch(arguments, axes):
         else jnp.moveaxis(a, axis, 0)
         for a, axis in zip(arguments, axes, strict=True)
     )
-    merged = (a.reshape(-1, *a.shape[2:]) for a in (images, offset))
+    merged = (a.reshape(size * a.shape[1], *a.shape[2:]) for a in (images, offset))
     return _rotate.bind(*merged).reshape(images.shape), 0
 
 

@@ -144,6 +144,20 @@ def test_draws_by_the_softmax_of_the_logits():
     np.testing.assert_allclose(share, law, atol=0.04)
 
 
+@pytest.mark.parametrize("shape", [(0, 6, 4, 3), (2, 6, 5, 0)])
+@pytest.mark.parametrize("key", [None, 0])
+def test_maps_without_examples_or_channels_give_such(shape, key):
+    key = key if key is None else jax.random.key(key)
+
+    @compiled
+    def value_and_gradient(x):
+        out, pull = jax.vjp(lambda x: learned_polyphase(x, 2, 2, key=key), x)
+        return out, *pull(out)
+
+    out, gradient = value_and_gradient(jnp.zeros(shape))
+    assert out.shape == (shape[0], 3, 2, shape[-1]) and gradient.shape == shape
+
+
 X = jnp.ones((2, 6, 4, 3))
 REFUSED = [
     ({"temperature": 0}, ValueError, "temperature 0 must be a finite number above 0"),
@@ -158,6 +172,12 @@ REFUSED = [
         "learned_polyphase has no boundary 'zero'; choose from circular",
     ),
     ({"pool": "maxpool"}, ValueError, "unknown pool 'maxpool'"),
+    ({"key": 0}, TypeError, "key takes a JAX key .* got int"),
+    (
+        {"key": jnp.zeros(2)},
+        TypeError,
+        "key takes a JAX key .* got an array of float32",
+    ),
 ]
 
 

@@ -243,7 +243,43 @@ def test_gradient_goes_to_the_samples_that_were_kept():
     np.testing.assert_array_equal(gradient, kept)
 
 
-X = jnp.ones((2, 6, 4, 3))
+@pytest.mark.parametrize("shape", [(0, 8, 7, 3), (2, 0, 8, 7, 3), (2, 8, 7, 0)])
+def test_maps_without_examples_or_channels_give_such(shape):
+    def there_and_back(x):
+        choice = polyphase_choice(x, 2)
+        kept = polyphase_downsample(x, choice, 2)
+        return polyphase_upsample(kept, choice, 2, (8, 7))
+
+    @compiled
+    def value_and_gradient(x):
+        out, pull = jax.vjp(there_and_back, x)
+        return out, *pull(out)
+
+    x = jnp.zeros(shape)
+    out, gradient = value_and_gradient(x)
+    assert out.shape == gradient.shape == shape
+    assert jax.vmap(there_and_back)(x[None]).shape == (1, *shape)
+
+
+def test_each_is_one_named_equation():
+    x, choice = jnp.ones((2, 6, 7, 3), jnp.bfloat16), jnp.zeros((2, 2), jnp.int32)
+    path = "strides=(2, 3), output_shape="
+    for function, name in {
+        (lambda x: polyphase_choice(x, (2, 3), p=1)): (
+            f"polyphase_choice({path}(3, 3), p=1)"
+        ),
+        (lambda x: polyphase_downsample(x, choice, (2, 3))): (
+            f"polyphase_downsample({path}(3, 3))"
+        ),
+        (lambda x: polyphase_upsample(x, choice, (2, 3), (12, 21))): (
+            f"polyphase_upsample({path}(12, 21))"
+        ),
+    }.items():
+        (equation,) = jax.make_jaxpr(function)(x).eqns
+        assert equation.params["name"] == name
+
+
+X, CHOICE = jnp.ones((2, 6, 4, 3)), jnp.zeros((2, 2), jnp.int32)
 REFUSED = [
     (lambda: adaptive_polyphase(X, 2, p=3), ValueError, "p 3 must be 1 or 2"),
     (
@@ -265,7 +301,40 @@ REFUSED = [
     (
         lambda: polyphase_choice(X[0, 0], 2),
         ValueError,
-        r"strides \(2, 2\) need a map .* got shape \(4, 3\)",
+        r"a window with 2 axes needs a map .* got shape \(4, 3\)",
+    ),
+    (
+        lambda: polyphase_choice(X, ()),
+        ValueError,
+        r"strides \(\) must have 1 to 3 entries",
+    ),
+    (lambda: polyphase_choice(X, 2, p=2.0), TypeError, "p takes an integer, got 2.0"),
+    (lambda: polyphase_choice([[1.0]], 2), TypeError, "must be an array, got list"),
+    (lambda: polyphase_choice(X[:, :0], 2), ValueError, "has no samples"),
+    (
+        lambda: polyphase_downsample(X, [0, 0], 2),
+        TypeError,
+        "choice must be an array, got list",
+    ),
+    (
+        lambda: polyphase_downsample(X, jnp.zeros((2, 2)), 2),
+        TypeError,
+        "a choice holds integers, got float32",
+    ),
+    (
+        lambda: polyphase_downsample(X, CHOICE[:1], 2),
+        ValueError,
+        r"choice of shape \(1, 2\) must have shape \(2, 2\)",
+    ),
+    (
+        lambda: polyphase_upsample(X > 0, CHOICE, 2, 12),
+        TypeError,
+        "a map of numbers, got bool",
+    ),
+    (
+        lambda: polyphase_upsample([[1.0]], CHOICE, 2, 12),
+        TypeError,
+        "must be an array, got list",
     ),
     (
         lambda: polyphase_upsample(X, jnp.zeros((2, 2), jnp.int32), 2, (12, 6)),
