@@ -12,12 +12,15 @@
   product.
 """
 
+import math
+
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
 from cnnlab.ops import windows
 from cnnlab.ops.contractions import Form, stock_convolution
+from cnnlab.ops.convolution_operands import check_operands
 from cnnlab.ops.convolution_primitive import convolve
 from cnnlab.ops.named import named
 
@@ -53,31 +56,8 @@ def conv(
         ValueError: shapes or options that do not fit.
         TypeError: the map and the kernel are not of one floating-point dtype.
     """
-    if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise TypeError(
-            "the map and the kernel must have one floating-point dtype, got "
-            f"{x.dtype} and {kernel.dtype}"
-        )
+    check_operands(x, kernel, groups)
     rank = kernel.ndim - 2
-    if not 1 <= rank <= 3:
-        raise ValueError(
-            f"kernel of shape {kernel.shape} must have 1 to 3 spatial axes and two of "
-            "channels"
-        )
-    if x.ndim < rank + 1:
-        raise ValueError(
-            f"a kernel of shape {kernel.shape} needs a map [*batch, {rank} spatial "
-            f"axes, channels], got shape {x.shape}"
-        )
-    if (
-        groups < 1
-        or kernel.shape[-1] % groups
-        or x.shape[-1] != (groups * kernel.shape[-2])
-    ):
-        raise ValueError(
-            f"kernel of shape {kernel.shape} in {groups} groups does not fit a map of "
-            f"{x.shape[-1]} channels"
-        )
     if lowering not in LOWERINGS:
         raise ValueError(
             f"unknown lowering {lowering!r}; choose from {', '.join(LOWERINGS)}"
@@ -103,7 +83,10 @@ def conv(
 
 def _conv(x, kernel, *, window, groups, lowering):
     batch = x.shape[: x.ndim - len(window.strides) - 1]
-    x = x.reshape(-1, *x.shape[len(batch) :])
+    if 0 in x.shape or 0 in kernel.shape:
+        # Sums of nothing, which not every compiler takes.
+        return jnp.zeros((*batch, *window.output_shape, kernel.shape[-1]), x.dtype)
+    x = x.reshape(math.prod(batch), *x.shape[len(batch) :])
     if window.boundary == "zero":
         padding = window.padding
     else:

@@ -4,6 +4,7 @@ from jax import Array
 from jaxtyping import Float
 
 from cnnlab.ops import windows
+from cnnlab.ops.arguments import check_array
 from cnnlab.ops.convolution import conv
 
 
@@ -36,10 +37,18 @@ def depthwise_conv(
     Source: Sifre, 2014, "Rigid-motion scattering for image classification" (thesis,
     Ecole polytechnique), there in front of a convolution of one tap.
     """
-    if kernel.ndim < 2 or kernel.shape[-2] != 1 or kernel.shape[-1] % x.shape[-1]:
+    check_array("the map", x)
+    check_array("the kernel", kernel)
+    channels = x.shape[-1] if x.ndim else 0
+    if (
+        not channels
+        or kernel.ndim < 2
+        or kernel.shape[-2] != 1
+        or kernel.shape[-1] % channels
+    ):
         raise ValueError(
             f"depthwise kernel of shape {kernel.shape} must be [*window, 1, a multiple "
-            f"of the map's {x.shape[-1]} channels]"
+            f"of the map's {channels} channels]"
         )
     return conv(
         x,
@@ -47,7 +56,7 @@ def depthwise_conv(
         strides,
         padding,
         dilation=dilation,
-        groups=x.shape[-1],
+        groups=channels,
         boundary=boundary,
     )
 
@@ -88,6 +97,7 @@ def separable_conv(
     x = depthwise_conv(
         x, depthwise_kernel, strides, padding, dilation=dilation, boundary=boundary
     )
+    check_array("the pointwise kernel", pointwise_kernel)
     wanted = (1,) * (depthwise_kernel.ndim - 2) + depthwise_kernel.shape[-1:]
     if pointwise_kernel.shape[:-1] != wanted:
         raise ValueError(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from cnnlab.ops import windows
 from cnnlab.ops.convolution import conv
+from cnnlab.ops.convolution_operands import check_operands
 from cnnlab.ops.named import named
 
 
@@ -59,7 +60,7 @@ def conv_transpose(
     sizes as in Dumoulin and Visin, 2016, chapter 4, "A guide to convolution arithmetic
     for deep learning", https://arxiv.org/abs/1603.07285.
     """
-    _check(x, kernel, groups)
+    check_operands(x, kernel, groups, transposed=True)
     rank = kernel.ndim - 2
     path = strides, padding, boundary
     size = x.shape[x.ndim - rank - 1 : -1]
@@ -133,27 +134,3 @@ def _default_shape(size, window_shape, strides, padding, dilation):
         max(least - low - high, 1)
         for least, (low, high) in zip(smallest, pairs, strict=True)
     )
-
-
-def _check(x, kernel, groups):
-    if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise TypeError(
-            "the map and the kernel must have one floating-point dtype, got "
-            f"{x.dtype} and {kernel.dtype}"
-        )
-    rank = kernel.ndim - 2
-    if not 1 <= rank <= 3:
-        raise ValueError(
-            f"kernel of shape {kernel.shape} must have 1 to 3 spatial axes and two of "
-            "channels"
-        )
-    if x.ndim < rank + 1:
-        raise ValueError(
-            f"a kernel of shape {kernel.shape} needs a map [*batch, {rank} spatial "
-            f"axes, channels], got shape {x.shape}"
-        )
-    if groups < 1 or kernel.shape[-1] % groups or kernel.shape[-1] != x.shape[-1]:
-        raise ValueError(
-            f"kernel of shape {kernel.shape}, transposed, in {groups} groups does not "
-            f"fit a map of {x.shape[-1]} channels"
-        )

@@ -1,6 +1,7 @@
 """Convolution, in every lowering."""
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -156,3 +157,47 @@ def test_is_one_named_equation():
     )
     # What computes it does not show.
     assert len({name(lowering=lowering, groups=2) for lowering in LOWERINGS}) == 1
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
+@pytest.mark.parametrize(
+    ("shape", "features"), [((0, 5, 4, 2), 3), ((2, 5, 4, 0), 3), ((2, 5, 4, 2), 0)]
+)
+def test_sums_of_nothing_are_zero(shape, features, boundary, lowering):
+    @jax.jit
+    def value_and_gradients(x, kernel):
+        options = {"boundary": boundary, "lowering": lowering}
+        out, pull = jax.vjp(lambda x, k: conv(x, k, 2, **options), x, kernel)
+        return out, pull(out)
+
+    x, kernel = jnp.ones(shape), jnp.ones((3, 3, shape[-1], features))
+    out, gradients = value_and_gradients(x, kernel)
+    np.testing.assert_array_equal(out, np.zeros((shape[0], 3, 2, features)))
+    for gradient, of in zip(gradients, (x, kernel), strict=True):
+        np.testing.assert_array_equal(gradient, jnp.zeros_like(of))
+
+
+X, KERNEL = jnp.ones((2, 5, 4, 4)), jnp.ones((3, 3, 4, 4))
+REFUSED = [
+    (([[1.0]], KERNEL), {}, TypeError, "the map must be an array, got list"),
+    ((None, KERNEL), {}, TypeError, "the map must be an array, got NoneType"),
+    ((X, [[1.0]]), {}, TypeError, "the kernel must be an array, got list"),
+    ((X, KERNEL), {"groups": None}, TypeError, "groups takes an integer, got None"),
+    ((X, KERNEL), {"groups": 2.0}, TypeError, "groups takes an integer, got 2.0"),
+    ((X, KERNEL), {"groups": "2"}, TypeError, "groups takes an integer, got '2'"),
+    ((X, KERNEL), {"groups": True}, TypeError, "groups takes an integer, got True"),
+    ((X, KERNEL), {"groups": -1}, ValueError, "in -1 groups does not fit a map of 4"),
+    ((X, KERNEL), {"groups": 3}, ValueError, "in 3 groups does not fit a map of 4"),
+    ((X, KERNEL, True), {}, TypeError, "strides takes integers, got True"),
+    ((X, KERNEL), {"dilation": (1, True)}, TypeError, "takes integers, got True"),
+    ((X, KERNEL, 1, True), {}, TypeError, "padding takes integers, got True"),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("arguments", "options", "error", "message"), REFUSED)
+def test_bad_input_is_answered_with_one_line(arguments, options, error, message):
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        jax.eval_shape(lambda: conv(*arguments, **options))
+    assert "\n" not in str(caught.value)

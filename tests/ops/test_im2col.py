@@ -186,23 +186,36 @@ def test_shows_its_parts_by_name():
     x, kernel = _normal((1, 8, 7, 2), jnp.float32), _normal((3, 2, 2, 6), jnp.float32)
 
     def names(function, *arguments):
-        equations = jax.make_jaxpr(function)(*arguments).eqns
-        return [e.params["name"] for e in equations if "name" in e.params]
+        """Of the one equation that `function` is, and of those that it is made of."""
+        (equation,) = jax.make_jaxpr(function)(*arguments).eqns
+        parts = equation.params["jaxpr"].eqns
+        return [e.params["name"] for e in (equation, *parts) if "name" in e.params]
 
     path = (
         "window_shape=(3, 2), strides=(2, 2), padding=((0, 1), (0, 1)), boundary='zero'"
     )
-    (rows,) = names(lambda x: im2col(x, (3, 2), 2), x)
+    rows, *_ = names(lambda x: im2col(x, (3, 2), 2), x)
     assert rows == f"im2col({path})"
-    assert rows in names(lambda x: conv_im2col(x, kernel, 2), x)
+    whole, *parts = names(lambda x: conv_im2col(x, kernel, 2), x)
+    assert whole == f"conv_im2col({path}, groups=1)" and rows in parts
     g = conv(x, kernel, 2)
-    to_map = names(lambda g: input_gradient(g, kernel, (8, 7), 2), g)
-    assert any(name.startswith("conv(window_shape=(3, 2), ") for name in to_map)
+    whole, *parts = names(lambda g: input_gradient(g, kernel, (8, 7), 2), g)
+    assert whole == f"input_gradient({path}, spatial_shape=(8, 7), groups=1)"
+    assert any(name.startswith("conv(window_shape=(3, 2), ") for name in parts)
+    whole, *parts = names(lambda x: kernel_gradient(x, g, (3, 2), 2), x)
+    assert whole == f"kernel_gradient({path}, groups=1)"
     # Stride and dilation have changed places, and the kernel is as large as g.
     assert (
         "conv(window_shape=(4, 4), strides=(1, 1), padding=((0, 0), (0, 0)), "
         "boundary='zero', dilation=(2, 2), groups=1)"
-    ) in names(lambda x: kernel_gradient(x, g, (3, 2), 2), x)
+    ) in parts
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 4, 2), (2, 5, 4, 0)])
+@pytest.mark.parametrize("boundary", ["zero", "circular"])
+def test_maps_without_examples_or_channels_equal_conv(shape, boundary):
+    _hold_gradients(shape, (3, 2, shape[-1], 3), {"strides": 2, "boundary": boundary})
+    assert im2col(jnp.zeros(shape), 2).shape == (*shape[:-1], 4 * shape[-1])
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -286,17 +299,53 @@ BAD = [
     (
         lambda: input_gradient(G[..., :2], KERNEL, (5, 4), groups=2),
         ValueError,
-        "g of shape (2, 5, 4, 2) must have that of the convolution, (2, 5, 4, 4)",
+        "kernel of shape (3, 3, 3, 4), transposed, in 2 groups does not fit a map of 2",
     ),
     (
         lambda: input_gradient(G[0, 0, 0], KERNEL, (5, 4), groups=2),
         ValueError,
-        "g of shape (4,) must have that of the convolution, (5, 4, 4)",
+        "a kernel of shape (3, 3, 3, 4) needs a map [*batch, 2 spatial axes",
     ),
     (
         lambda: input_gradient(G, KERNEL, (5, 4), groups=3),
         ValueError,
-        "kernel of shape (3, 3, 3, 4) in 3 groups does not fit a map of 9 channels",
+        "kernel of shape (3, 3, 3, 4), transposed, in 3 groups does not fit a map of 4",
+    ),
+    (lambda: im2col([[1.0]], 3), TypeError, "a map must be an array, got list"),
+    (
+        lambda: conv_im2col([[1.0]], KERNEL),
+        TypeError,
+        "the map must be an array, got list",
+    ),
+    (
+        lambda: conv_im2col(X, KERNEL, groups=None),
+        TypeError,
+        "groups takes an integer, got None",
+    ),
+    (
+        lambda: input_gradient(G, [[1.0]], (5, 4)),
+        TypeError,
+        "the kernel must be an array, got list",
+    ),
+    (
+        lambda: input_gradient(G, KERNEL, (5, 4), groups=2.0),
+        TypeError,
+        "groups takes an integer, got 2.0",
+    ),
+    (
+        lambda: kernel_gradient(X, [[1.0]], 3),
+        TypeError,
+        "g must be an array, got list",
+    ),
+    (
+        lambda: kernel_gradient(X, G, 3, groups=True),
+        TypeError,
+        "groups takes an integer, got True",
+    ),
+    (
+        lambda: kernel_gradient(X, G[0, 0, 0, 0], 3),
+        ValueError,
+        "g of shape () must have that of the convolution",
     ),
     (
         lambda: kernel_gradient(X, G[:1], 3),

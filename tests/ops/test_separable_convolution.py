@@ -195,6 +195,14 @@ BAD = [
         "kernel of shape (1, 6) must have 1 to 3 spatial axes and two of channels",
     ),
     (DEPTHWISE.astype(int), POINTWISE, {}, TypeError, "got float32 and int32"),
+    ([[1.0]], POINTWISE, {}, TypeError, "the kernel must be an array, got list"),
+    (
+        DEPTHWISE,
+        [[1.0]],
+        {},
+        TypeError,
+        "the pointwise kernel must be an array, got list",
+    ),
     (
         DEPTHWISE,
         POINTWISE.astype(jnp.bfloat16),
@@ -229,3 +237,36 @@ def test_bad_input_is_answered_with_one_line(
     with pytest.raises(error, match=re.escape(message)) as caught:
         jax.eval_shape(lambda: separable_conv(X, depthwise, pointwise, **options))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([[1.0]], TypeError, "the map must be an array, got list"),
+        (jnp.ones(()), ValueError, "a multiple of the map's 0 channels"),
+        (X[..., :0], ValueError, "a multiple of the map's 0 channels"),
+    ],
+)
+def test_a_bad_map_is_answered_with_one_line(x, error, message):
+    for function in (
+        lambda x: depthwise_conv(x, DEPTHWISE),
+        lambda x: separable_conv(x, DEPTHWISE, POINTWISE),
+    ):
+        with pytest.raises(error, match=message) as caught:
+            function(x)
+        assert "\n" not in str(caught.value)
+
+
+def test_no_examples_give_none():
+    x = jnp.zeros((0, 5, 4, 3))
+
+    @jax.jit
+    def value_and_gradients(x, depthwise, pointwise):
+        out, pull = jax.vjp(separable_conv, x, depthwise, pointwise)
+        return out, pull(out)
+
+    out, gradients = value_and_gradients(x, DEPTHWISE, POINTWISE)
+    assert out.shape == (0, 5, 4, POINTWISE.shape[-1])
+    for gradient, of in zip(gradients, (x, DEPTHWISE, POINTWISE), strict=True):
+        np.testing.assert_array_equal(gradient, jnp.zeros_like(of))

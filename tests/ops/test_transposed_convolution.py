@@ -262,6 +262,25 @@ def test_value_and_gradients_export(boundary, dtype):
     assert exported.platforms == platforms
 
 
+@pytest.mark.parametrize("boundary", ["zero", "circular"])
+@pytest.mark.parametrize("shape", [(0, 3, 4, 5), (2, 3, 4, 0)])
+def test_sums_of_nothing_are_zero(shape, boundary):
+    x, kernel = jnp.ones(shape), jnp.ones((3, 3, 2, shape[-1]))
+
+    @jax.jit
+    def value_and_gradients(x, kernel):
+        def apply(x, kernel):
+            return conv_transpose(x, kernel, 2, boundary=boundary)
+
+        out, pull = jax.vjp(apply, x, kernel)
+        return out, pull(out)
+
+    out, gradients = value_and_gradients(x, kernel)
+    np.testing.assert_array_equal(out, np.zeros((shape[0], 6, 8, 2)))
+    for gradient, of in zip(gradients, (x, kernel), strict=True):
+        np.testing.assert_array_equal(gradient, jnp.zeros_like(of))
+
+
 X, KERNEL = jnp.ones((2, 5, 4, 6)), jnp.ones((3, 3, 3, 6))
 BAD = [
     ((X, KERNEL[0, 0]), {}, ValueError, "kernel of shape (3, 6) must have 1 to 3"),
@@ -269,6 +288,11 @@ BAD = [
     ((X[..., :3], KERNEL), {}, ValueError, "in 1 groups does not fit a map of 3 chan"),
     ((X, KERNEL), {"groups": 4}, ValueError, "in 4 groups does not fit a map of 6"),
     ((X, KERNEL), {"groups": 0}, ValueError, "in 0 groups does not fit a map of 6"),
+    ((X, KERNEL), {"groups": None}, TypeError, "groups takes an integer, got None"),
+    ((X, KERNEL), {"groups": 2.0}, TypeError, "groups takes an integer, got 2.0"),
+    (([[1.0]], KERNEL), {}, TypeError, "the map must be an array, got list"),
+    ((X, [[1.0]]), {}, TypeError, "the kernel must be an array, got list"),
+    ((X, KERNEL, True), {}, TypeError, "strides takes integers, got True"),
     ((X, KERNEL.astype(jnp.bfloat16)), {}, TypeError, "got float32 and bfloat16"),
     ((X.astype(int), KERNEL.astype(int)), {}, TypeError, "got int32 and int32"),
     ((X, KERNEL, 0), {}, ValueError, "strides (0, 0) must be at least 1 everywhere"),
