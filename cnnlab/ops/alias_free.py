@@ -14,8 +14,8 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
+from cnnlab.ops.arguments import check_array, check_count, check_integer
 from cnnlab.ops.named import named
-from cnnlab.ops.windows import is_integer
 
 
 def alias_free_activation(
@@ -61,15 +61,13 @@ def alias_free_activation(
     aliases (Orszag, 1971, "On the elimination of aliasing in finite-difference schemes
     by filtering high-wavenumber components").
     """
+    check_array("the map", x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"an activation needs a floating-point map, got {x.dtype}")
     if not callable(activation):
         raise TypeError(f"an activation is a function, got {activation!r}")
-    for name, value in {"up": up, "axes": axes}.items():
-        if not is_integer(value):
-            raise TypeError(f"{name} takes an integer, got {value!r}")
-    if up < 1:
-        raise ValueError(f"up {up} must be at least 1")
+    check_count("up", up)
+    check_integer("axes", axes)
     if not 1 <= axes <= 3:
         raise ValueError(f"axes {axes} must be 1, 2 or 3")
     if x.ndim < axes + 1:
@@ -80,6 +78,7 @@ def alias_free_activation(
     wide = jnp.promote_types(x.dtype, jnp.float32)
     fine = _resample("ideal_upsample", x.astype(wide), up, axes)
     activated = activation(fine)
+    check_array("what the activation gives", activated)
     if activated.shape != fine.shape:
         raise ValueError(
             f"the activation made shape {activated.shape} of {fine.shape}: it must "

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from cnnlab.ops.arguments import check_array, check_count, check_number
 from cnnlab.ops.named import named
 
 
@@ -22,13 +23,16 @@ def local_response_norm(
 
     Raises:
         ValueError: size is below 1.
-        TypeError: `x` is not of a floating-point dtype.
+        TypeError: `x` is not an array of a floating-point dtype, `size` is not an
+            integer, or one of the others not a number.
 
     Source: Krizhevsky, Sutskever and Hinton, 2012, section 3.3, "ImageNet
     classification with deep convolutional neural networks".
     """
-    if size < 1:
-        raise ValueError(f"size {size} must be at least 1")
+    check_array("the map", x)
+    check_count("size", size)
+    for name, value in {"k": k, "alpha": alpha, "beta": beta}.items():
+        check_number(name, value)
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise TypeError(f"a normalisation needs a floating-point map, got {x.dtype}")
     call = f"local_response_norm(size={size}, k={k}, alpha={alpha}, beta={beta})"

@@ -190,6 +190,15 @@ BAD = [
         "the activation made shape () of (2, 10, 8, 3): it must be pointwise",
     ),
     (X, "relu", {}, TypeError, "an activation is a function, got 'relu'"),
+    (X, jnp.tanh, {"up": True}, TypeError, "up takes an integer, got True"),
+    ([[1.0]], jnp.tanh, {}, TypeError, "the map must be an array, got list"),
+    (
+        X,
+        lambda x: None,
+        {},
+        TypeError,
+        "what the activation gives must be an array, got NoneType",
+    ),
 ]
 
 

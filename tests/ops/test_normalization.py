@@ -1,4 +1,6 @@
-"""Local response normalisation."""
+"""Local response and batch normalisation."""
+
+import re
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import pytest
 import references
 from geometries import signed_map, smooth_map
 
-from cnnlab.ops import local_response_norm
+from cnnlab.ops import batch_norm, batch_statistics, local_response_norm
 
 OPTIONS = [
     {},
@@ -56,3 +58,83 @@ def test_is_one_named_equation():
     assert equation.params["name"] == (
         "local_response_norm(size=5, k=2.0, alpha=0.0001, beta=0.75)"
     )
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_batch_normalisation_is_two_named_equations(dtype):
+    x, ones = jnp.ones((2, 3, 4), dtype), jnp.ones(4)
+
+    def apply(x):
+        mean, variance = batch_statistics(x)
+        return batch_norm(x, mean, variance, ones, ones)
+
+    equations = jax.make_jaxpr(apply)(x).eqns
+    names = [equation.params["name"] for equation in equations]
+    assert names == ["batch_statistics", "batch_norm(epsilon=1e-05)"]
+
+
+def test_an_empty_batch_is_normalised_to_none():
+    x, ones = jnp.zeros((0, 5, 4, 3)), jnp.ones(3)
+    out, pull = jax.vjp(lambda x: batch_norm(x, *[ones] * 4), x)
+    assert out.shape == pull(out)[0].shape == x.shape
+    # There is no mean of nothing.
+    assert np.all(np.isnan(batch_statistics(x)))
+
+
+X, ONES = jnp.ones((2, 3, 4)), jnp.ones(4)
+REFUSED = [
+    (
+        lambda: batch_statistics([[1.0]]),
+        TypeError,
+        "the map must be an array, got list",
+    ),
+    (
+        lambda: batch_statistics(jnp.ones(())),
+        ValueError,
+        "the map must have an axis of channels, got shape ()",
+    ),
+    (
+        lambda: batch_statistics(X.astype(int)),
+        TypeError,
+        "a mean needs a floating-point map, got int32",
+    ),
+    (
+        lambda: batch_norm([[1.0]], *[ONES] * 4),
+        TypeError,
+        "the map must be an array, got list",
+    ),
+    (
+        lambda: batch_norm(X, ONES, [1.0] * 4, ONES, ONES),
+        TypeError,
+        "variance must be an array, got list",
+    ),
+    (
+        lambda: batch_norm(X, *[ONES] * 4, epsilon="a"),
+        TypeError,
+        "epsilon takes a number, got 'a'",
+    ),
+    (
+        lambda: local_response_norm([[1.0]]),
+        TypeError,
+        "the map must be an array, got list",
+    ),
+    (
+        lambda: local_response_norm(X, size=2.0),
+        TypeError,
+        "size takes an integer, got 2.0",
+    ),
+    (lambda: local_response_norm(X, k="a"), TypeError, "k takes a number, got 'a'"),
+    (
+        lambda: local_response_norm(X, beta=None),
+        TypeError,
+        "beta takes a number, got None",
+    ),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED)
+def test_bad_input_is_answered_with_one_line(call, error, message):
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        jax.eval_shape(call)
+    assert "\n" not in str(caught.value)
