@@ -10,6 +10,7 @@ from jax import Array, lax
 from jaxtyping import Int, Num
 
 from cnnlab.ops import windows
+from cnnlab.ops.arguments import check_array
 from cnnlab.ops.named import named
 from cnnlab.ops.pooling import contest
 from cnnlab.ops.reductions import check_numbers, entry, wide
@@ -89,8 +90,7 @@ def max_unpool(
         )
     rank = windows.rank_of(window_shape)
     spatial = windows.spatial_shape(pooled, rank)
-    if not isinstance(switches, windows.ARRAYS):
-        raise TypeError(f"switches must be an array, got {type(switches).__name__}")
+    check_array("switches", switches)
     if not jnp.issubdtype(switches.dtype, jnp.integer):
         raise TypeError(f"switches must be integers, got {switches.dtype}")
     if switches.shape != pooled.shape:
