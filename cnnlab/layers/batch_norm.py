@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from cnnlab.ops import batch_norm, batch_statistics
+from cnnlab.ops.arguments import check_array, check_number
 
 
 class BatchNorm(nn.Module):
@@ -30,6 +31,8 @@ class BatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space channels"]:
+        check_array("the map", x)
+        check_number("momentum", self.momentum)
         shape = x.shape[-1:]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_variance = self.variable("batch_stats", "var", jnp.ones, shape)

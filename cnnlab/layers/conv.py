@@ -1,15 +1,15 @@
 """Convolution with parameters."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.ops import conv, windows
+from cnnlab.layers.convolution_parameters import channels_of, convolved, window_of
+from cnnlab.ops import conv
 
 
 class Conv(nn.Module):
@@ -39,37 +39,19 @@ class Conv(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space_out features"]:
-        size = window_of(self.kernel_size)
-        if self.groups < 1 or x.shape[-1] % self.groups:
+        channels = channels_of(x, features=self.features, groups=self.groups)
+        if channels % self.groups:
             raise ValueError(
-                f"groups {self.groups} does not divide {x.shape[-1]} channels"
+                f"groups {self.groups} does not divide {channels} channels"
             )
-        shape = (*size, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = None
-        if self.use_bias:
-            bias = self.param(
-                "bias", self.bias_init, (self.features,), self.param_dtype
-            )
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        x = conv(
+        size = window_of(self.kernel_size)
+        shape = (*size, channels // self.groups, self.features)
+        return convolved(
+            self,
+            conv,
             x,
-            kernel,
-            self.strides,
-            self.padding,
-            dilation=self.dilation,
+            {"kernel": shape},
+            self.features,
             groups=self.groups,
-            boundary=self.boundary,
             lowering=self.lowering,
         )
-        return x if bias is None else x + bias
-
-
-def window_of(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
-    """`kernel_size` per axis, for the layers: an int is a square of two axes.
-
-    Raises:
-        ValueError, TypeError: an entry below 1, or not an integer.
-    """
-    rank = len(kernel_size) if isinstance(kernel_size, Sized) else 2
-    return windows.sizes(kernel_size, rank, "kernel_size")

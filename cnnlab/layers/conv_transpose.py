@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.layers.conv import window_of
+from cnnlab.layers.convolution_parameters import channels_of, convolved, window_of
 from cnnlab.ops.transposed_convolution import conv_transpose
 
 
@@ -46,35 +45,33 @@ class ConvTranspose(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space_out features"]:
-        size = window_of(self.kernel_size)
-        channels, groups = x.shape[-1], self.groups
-        if groups < 1 or channels % groups or self.features % groups:
+        features, groups = self.features, self.groups
+        channels = channels_of(x, features=features, groups=groups)
+        if channels % groups or features % groups:
             raise ValueError(
                 f"groups {groups} does not divide {channels} channels and "
-                f"{self.features} features"
+                f"{features} features"
             )
+        size = window_of(self.kernel_size)
         if self.transpose_kernel:
-            shape = (*size, self.features // groups, channels)
+            shape = (*size, features // groups, channels)
         else:
-            shape = (*size, channels // groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = None
-        if self.use_bias:
-            bias = self.param(
-                "bias", self.bias_init, (self.features,), self.param_dtype
-            )
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        x = conv_transpose(
+            shape = (*size, channels // groups, features)
+
+        def apply(x, kernel, *path, **options):
+            if not self.transpose_kernel:
+                kernel = _transposed(kernel, groups)
+            return conv_transpose(x, kernel, *path, **options)
+
+        return convolved(
+            self,
+            apply,
             x,
-            kernel if self.transpose_kernel else _transposed(kernel, groups),
-            self.strides,
-            self.padding,
-            dilation=self.dilation,
+            {"kernel": shape},
+            features,
             groups=groups,
-            boundary=self.boundary,
             output_shape=self.output_shape,
         )
-        return x if bias is None else x + bias
 
 
 def _transposed(kernel: Array, groups: int) -> Array:

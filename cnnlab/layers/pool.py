@@ -10,7 +10,7 @@ from flax.core import FrozenDict
 from jax import Array
 from jaxtyping import Float
 
-from cnnlab.ops import pools
+from cnnlab.ops import pools, windows
 from cnnlab.ops.pool_definition import weights_of
 from cnnlab.ops.registry import takes
 
@@ -42,6 +42,7 @@ class Pool(nn.Module):
         self, x: Float[Array, "*batch_and_space channels"], *, train: bool = False
     ) -> Float[Array, "*batch_and_space_out channels"]:
         pool = pools.resolve(self.pool)
+        windows.spatial_shape(x, windows.rank_of(self.window_shape))
         strides = self.window_shape if self.strides is None else self.strides
         options = dict(self.options)
         if self.boundary != "zero":
@@ -66,6 +67,8 @@ def _accept_options_directly(cls: type[Pool]) -> None:
     def __init__(self, *args, options=None, **keywords):
         own = {k: v for k, v in keywords.items() if k in fields}
         more = {k: v for k, v in keywords.items() if k not in fields}
+        if not isinstance(options, Mapping | None):
+            raise TypeError(f"options must be a mapping, got {options!r}")
         options = FrozenDict({**(options or {}), **more})
         dataclass_init(self, *args, options=options, **own)
 

@@ -17,8 +17,10 @@ from jaxtyping import Float
 from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.conv import Conv
 from cnnlab.layers.pool import Pool
+from cnnlab.ops import pools
 
 Map = Float[Array, "*batch height width channels"]
+SHORTCUTS = "projection", "pad"
 
 
 class BasicBlock(nn.Module):
@@ -72,6 +74,13 @@ class BottleneckBlock(nn.Module):
 
 def _parts(block: nn.Module, train: bool):
     """The block's convolution, its normalisation, and its pool where it has one."""
+    # Even where the block needs neither: another one of the net will.
+    if block.shortcut not in SHORTCUTS:
+        raise ValueError(
+            f"unknown shortcut {block.shortcut!r}; choose from {', '.join(SHORTCUTS)}"
+        )
+    if block.pool is not None:
+        pools.resolve(block.pool)
     conv = functools.partial(
         Conv,
         use_bias=False,
@@ -103,12 +112,12 @@ def _shortcut(block: nn.Module, x: Map, features: int, train: bool) -> Map:
     if block.shortcut == "projection":
         x = conv(features, 1, padding="VALID", name="projection", **_stride(block))(x)
         return norm(name="projection_norm")(x)
-    if block.shortcut != "pad":
-        raise ValueError(
-            f"unknown shortcut {block.shortcut!r}; choose from projection, pad"
-        )
     if block.pool is None:
         x = x[..., :: block.strides, :: block.strides, :]
     more = features - x.shape[-1]
+    if more < 0:
+        raise ValueError(
+            f"shortcut 'pad' cannot make {features} channels of {x.shape[-1]}"
+        )
     widths = ((0, 0),) * (x.ndim - 1) + ((more // 2, more - more // 2),)
     return jnp.pad(x, widths)

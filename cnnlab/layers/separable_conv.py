@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.layers.conv import window_of
+from cnnlab.layers.convolution_parameters import channels_of, convolved, window_of
 from cnnlab.ops.separable_convolution import depthwise_conv, separable_conv
 
 
@@ -39,21 +38,8 @@ class DepthwiseConv(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space_out features"]:
-        shape = _depthwise_shape(self.kernel_size, x.shape[-1], self.multiplier)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", self.bias_init, shape[-1:], self.param_dtype)
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        x = depthwise_conv(
-            x,
-            kernel,
-            self.strides,
-            self.padding,
-            dilation=self.dilation,
-            boundary=self.boundary,
-        )
-        return x if bias is None else x + bias
+        shape = _depthwise_shape(self, x)
+        return convolved(self, depthwise_conv, x, {"kernel": shape}, shape[-1])
 
 
 class SeparableConv(nn.Module):
@@ -84,37 +70,12 @@ class SeparableConv(nn.Module):
     def __call__(
         self, x: Float[Array, "*batch_and_space channels"]
     ) -> Float[Array, "*batch_and_space_out features"]:
-        shape = _depthwise_shape(self.kernel_size, x.shape[-1], self.multiplier)
+        shape = _depthwise_shape(self, x, features=self.features)
         mixing = (*(1,) * len(shape[:-2]), shape[-1], self.features)
-        depthwise = self.param(
-            "depthwise_kernel", self.kernel_init, shape, self.param_dtype
-        )
-        pointwise = self.param(
-            "pointwise_kernel", self.kernel_init, mixing, self.param_dtype
-        )
-        bias = None
-        if self.use_bias:
-            bias = self.param(
-                "bias", self.bias_init, (self.features,), self.param_dtype
-            )
-        x, depthwise, pointwise, bias = promote_dtype(
-            x, depthwise, pointwise, bias, dtype=self.dtype
-        )
-        x = separable_conv(
-            x,
-            depthwise,
-            pointwise,
-            self.strides,
-            self.padding,
-            dilation=self.dilation,
-            boundary=self.boundary,
-        )
-        return x if bias is None else x + bias
+        kernels = {"depthwise_kernel": shape, "pointwise_kernel": mixing}
+        return convolved(self, separable_conv, x, kernels, self.features)
 
 
-def _depthwise_shape(
-    kernel_size: int | Sequence[int], channels: int, multiplier: int
-) -> tuple[int, ...]:
-    if multiplier < 1:
-        raise ValueError(f"multiplier {multiplier} must be at least 1")
-    return *window_of(kernel_size), 1, channels * multiplier
+def _depthwise_shape(layer: nn.Module, x: Array, **counts: int) -> tuple[int, ...]:
+    channels = channels_of(x, multiplier=layer.multiplier, **counts)
+    return *window_of(layer.kernel_size), 1, channels * layer.multiplier

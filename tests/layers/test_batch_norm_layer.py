@@ -70,3 +70,14 @@ def test_a_constant_channel_gives_its_bias_and_finite_gradients():
 
     np.testing.assert_allclose(out(x), 0, atol=1e-3)
     assert np.all(np.isfinite(jax.grad(lambda x: jnp.cos(out(x)).sum())(x)))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_bad_input_is_answered_with_one_line():
+    x, key = maps((6, 2)), jax.random.key(0)
+    with pytest.raises(TypeError, match="the map must be an array, got list"):
+        BatchNorm(True).init(key, [[1.0]])
+    with pytest.raises(TypeError, match="momentum takes a number, got 'a'"):
+        BatchNorm(False, momentum="a").init(key, x)
+    with pytest.raises(TypeError, match="epsilon takes a number, got None"):
+        BatchNorm(False, epsilon=None).init(key, x)

@@ -223,14 +223,18 @@ def test_every_parameter_learns(layer):
         ),
         (
             ConvTranspose(4, 3, groups=0),
-            "groups 0 does not divide 3 channels and 4 features",
+            "groups 0 must be at least 1",
         ),
         (DepthwiseConv(3, multiplier=0), "multiplier 0 must be at least 1"),
         (SeparableConv(4, 3, multiplier=-1), "multiplier -1 must be at least 1"),
         (ConvTranspose(4, 3, strides=0), "strides (0, 0) must be at least 1"),
         (SeparableConv(4, (3, 0)), "kernel_size (3, 0) must be at least 1 everywhere"),
         (Conv(4, (3, 0)), "kernel_size (3, 0) must be at least 1 everywhere"),
-        (Conv(4, 3, groups=0), "groups 0 does not divide 3 channels"),
+        (Conv(4, 3, groups=0), "groups 0 must be at least 1"),
+        (Conv(4, ()), "kernel_size () must have 1 to 3 entries"),
+        (Conv(4, 3, lowering="fft"), "unknown lowering 'fft'; choose from auto"),
+        (Conv(4, 3, boundary="wrap"), "unknown boundary 'wrap'; choose from zero"),
+        (ConvTranspose(4, 3, padding="same"), "unknown padding 'same'; choose from"),
         (DepthwiseConv(3, boundary="wrap"), "unknown boundary 'wrap'"),
         (
             ConvTranspose(4, 3, strides=2, output_shape=9),
@@ -243,3 +247,38 @@ def test_what_does_not_fit_is_refused(layer, message):
     with pytest.raises(ValueError) as caught:
         jax.eval_shape(layer.init, jax.random.key(0), normal((1, 4, 4, 3)))
     assert message in str(caught.value)
+
+
+SIZES = {
+    "features": [Conv, ConvTranspose, SeparableConv],
+    "groups": [Conv, ConvTranspose],
+    "multiplier": [DepthwiseConv, SeparableConv],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [(name, layer) for name in SIZES for layer in SIZES[name]]
+)
+@pytest.mark.usefixtures("unchecked")
+def test_sizes_that_are_no_counts_are_refused(name, layer):
+    fields = {"kernel_size": 3} | ({} if layer is DepthwiseConv else {"features": 4})
+    x = normal((1, 4, 4, 3))
+    for value in 0, -1, 2.0, None, "4", True:
+        below = type(value) is int
+        wanted = "must be at least 1" if below else f"takes an integer, got {value!r}"
+        bad = layer(**fields | {name: value})
+        with pytest.raises(ValueError if below else TypeError) as caught:
+            jax.eval_shape(bad.init, jax.random.key(0), x)
+        assert name in str(caught.value) and wanted in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv(4, 3), ConvTranspose(4, 3), DepthwiseConv(3), SeparableConv(4, 3)]
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_map_is_refused(layer):
+    with pytest.raises(TypeError, match="the map must be an array, got list"):
+        layer.init(jax.random.key(0), [[1.0]])
+    for shape in (), (2, 4, 4, 0):
+        with pytest.raises(ValueError, match="a layer needs a map with channels, got"):
+            layer.init(jax.random.key(0), jnp.ones(shape))

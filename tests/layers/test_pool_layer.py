@@ -147,3 +147,12 @@ def test_two_layers_of_a_model_draw_apart(x):
 
     first, second = Twice().apply({}, x, rngs={"pool": jax.random.key(0)})
     assert (first != second).any()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_map_and_no_mapping_is_refused():
+    for pool in "max_pool", "mixed_pool":
+        with pytest.raises(TypeError, match="a map must be an array, got list"):
+            Pool(pool).init(jax.random.key(0), [[1.0]])
+    with pytest.raises(TypeError, match="options must be a mapping, got 3"):
+        Pool("max_pool", options=3)

@@ -77,6 +77,30 @@ def test_an_unknown_shortcut_is_refused(block):
         shapes(block(8, 2, "identity"))
 
 
+@BLOCKS
+def test_unknown_names_are_refused_even_where_they_are_not_needed(block):
+    fitting = SHAPE[-1] // width(block, 1)
+    for options, message in {
+        ("shortcut", "identity"): "unknown shortcut 'identity'; choose from projection",
+        ("pool", "no_pool"): "unknown pool 'no_pool'; choose from",
+        ("boundary", "wrap"): "unknown boundary 'wrap'; choose from zero",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            shapes(block(fitting, **dict([options])))
+
+
+def test_a_shortcut_cannot_pad_to_fewer_channels():
+    with pytest.raises(ValueError, match="'pad' cannot make 2 channels of 4"):
+        shapes(BasicBlock(2, 2, "pad"))
+
+
+@BLOCKS
+def test_features_that_are_no_count_are_refused(block):
+    for features, error in ((0, ValueError), (2.0, TypeError), (None, TypeError)):
+        with pytest.raises(error, match=f"features.*{features}"):
+            shapes(block(features))
+
+
 def convolve(x, kernel, strides=1):
     pads = [(size // 2, size // 2) for size in kernel.shape[:2]]
     return lax.conv_general_dilated(
