@@ -51,15 +51,16 @@ def alias_free_activation(
 
     Raises:
         ValueError: sizes that do not fit, or an activation that changes the shape.
-        TypeError: `x` is not of a floating-point dtype, or a size is not an integer.
+        TypeError: `x` is not an array of a floating-point dtype, or a size is not an
+            integer.
 
-    Source: Karras et al., 2021, section 2, "Alias-free generative adversarial
-    networks", https://arxiv.org/abs/2106.12423, with ideal filters on a torus as in
-    Michaeli, Michaeli and Soudry, 2023, section 3, "Alias-free convnets: fractional
-    shift invariance via polynomial activations", https://arxiv.org/abs/2303.08085, who
-    take degree `up`; the higher one is the rule by which spectral methods remove
-    aliases (Orszag, 1971, "On the elimination of aliasing in finite-difference schemes
-    by filtering high-wavenumber components").
+    Source: Karras et al., 2021, "Alias-free generative adversarial networks",
+    https://arxiv.org/abs/2106.12423, with ideal filters on a torus as in Michaeli,
+    Michaeli and Soudry, 2023, "Alias-free convnets: fractional shift invariance via
+    polynomial activations", https://arxiv.org/abs/2303.08085, who take degree `up`; the
+    higher one is the rule by which spectral methods remove aliases (Orszag, 1971,
+    "On the elimination of aliasing in finite-difference schemes by filtering
+    high-wavenumber components").
     """
     check_array("the map", x)
     if not jnp.issubdtype(x.dtype, jnp.floating):

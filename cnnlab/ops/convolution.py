@@ -42,7 +42,9 @@ def conv(
 
     out[..., i, o] = sum over taps t and channels c of
     x[..., strides * i + dilation * t - low, c] * kernel[t, c, o], for each group of
-    channels alone. Products of half precision are summed in float32.
+    channels alone. Products of half precision are summed in float32. A circular shift
+    of the map by the strides shifts the result by one entry, under padding "SAME",
+    boundary "circular" and strides that divide the map. Linear in both arguments.
 
     Args:
         kernel: WIO, HWIO or DHWIO; its rank says how many axes are spatial.
@@ -54,7 +56,14 @@ def conv(
 
     Raises:
         ValueError: shapes or options that do not fit.
-        TypeError: the map and the kernel are not of one floating-point dtype.
+        TypeError: the map and the kernel are not arrays of one floating-point dtype,
+            or a size is not an integer.
+
+    Source: LeCun, Bottou, Bengio and Haffner, 1998, "Gradient-based learning applied to
+    document recognition"; groups as in Krizhevsky, Sutskever and Hinton, 2012,
+    "ImageNet classification with deep convolutional neural networks", dilation as in Yu
+    and Koltun, 2016, "Multi-scale context aggregation by dilated convolutions",
+    https://arxiv.org/abs/1511.07122.
     """
     check_operands(x, kernel, groups)
     rank = kernel.ndim - 2

@@ -80,8 +80,8 @@ def learned_polyphase(
         ValueError: temperature is not above 0, or not finite.
         TypeError: temperature is not a number, `key` no key, or `x` holds integers.
 
-    Source: Rojas-Gomez, Lim, Schwing, Do and Yeh, 2022, section 4, "Learnable
-    polyphase sampling for shift invariant and equivariant convolutional networks",
+    Source: Rojas-Gomez, Lim, Schwing, Do and Yeh, 2022, "Learnable polyphase
+    sampling for shift invariant and equivariant convolutional networks",
     https://arxiv.org/abs/2210.08001; theirs trains on the mean itself, and follows the
     ReLU by a second convolution, of which the mean that ends both leaves a product with
     one vector.

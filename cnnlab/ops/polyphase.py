@@ -52,11 +52,11 @@ def adaptive_polyphase(
 
     Raises:
         ValueError: p is neither 1 nor 2, or `pool` is of another kind.
-        TypeError: `x` holds integers.
+        TypeError: p is not an integer, or `x` holds integers.
 
-    Source: Chaman and Dokmanic, 2021, equations 7 to 9, "Truly shift-invariant
-    convolutional neural networks", https://arxiv.org/abs/2011.14214; theirs takes
-    strides that divide the map, compares rounded norms, and breaks ties by index.
+    Source: Chaman and Dokmanic, 2021, "Truly shift-invariant convolutional neural
+    networks", https://arxiv.org/abs/2011.14214; theirs takes strides that divide the
+    map, compares rounded norms, and breaks ties by index.
     """
     dense = torus_pool(lax.stop_gradient(x), window, pool)
     energy = energy_of(dense, len(window.strides), p)
@@ -80,7 +80,7 @@ def polyphase_choice(
 
     Raises:
         ValueError: strides that do not fit the map, or p is neither 1 nor 2.
-        TypeError: `x` holds integers, or p is none.
+        TypeError: `x` holds integers, or p is not an integer.
 
     Source: as `adaptive_polyphase`.
     """
