@@ -7,10 +7,11 @@ have a leading axis of copies, convolved apart.
 - `elsewhere`: in the shapes of JAX's own derivatives, which cuDNN and the matrix unit
   of a TPU are met with.
 - `on_cpu`: by matrix products where those were faster (`matmul_convolution`), and else
-  in the one shape that the compiler's fast kernels take (NHWC by HWIO). At the top of a
-  program the compiler would turn the gradients that way by itself, but not inside a
-  loop. Groups of channels are convolved one after another, and single channels by
-  products alone: the compiler's grouped convolution is up to 200 times slower.
+  in the one shape that the compiler's fast kernels take (NHWC by HWIO), small maps side
+  by side (`wide_convolution`). At the top of a program the compiler would turn the
+  gradients that way by itself, but not inside a loop. Groups of channels are convolved
+  one after another, and single channels by products alone: the compiler's grouped
+  convolution is up to 200 times slower.
 """
 
 import dataclasses
@@ -23,51 +24,13 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.ops import windows
-from cnnlab.ops.matmul_convolution import convolve_rows, kernel_gradient_windows
-
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """The geometry of a convolution; one entry per spatial axis, zero padding."""
-
-    spatial: tuple[int, ...]
-    window: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    dilation: tuple[int, ...]
-    groups: int
-
-    @property
-    def output(self) -> tuple[int, ...]:
-        """The spatial shape of y."""
-        return tuple(
-            (n + low + high - (w - 1) * d - 1) // s + 1
-            for n, w, s, (low, high), d in self.axes()
-        )
-
-    def axes(self):
-        """Size, window, stride, padding and dilation of each axis."""
-        return zip(
-            self.spatial,
-            self.window,
-            self.strides,
-            self.padding,
-            self.dilation,
-            strict=True,
-        )
-
-
-def result_shape(
-    result: str, left: tuple[int, ...], right: tuple[int, ...], form: Form
-) -> tuple[int, ...]:
-    """The shape of the contraction of operands of these shapes, copies first."""
-    if result == "y":
-        shape = left[1], *form.output, right[-1]
-    elif result == "x":
-        shape = right[1], *form.spatial, form.groups * left[-2]
-    else:
-        shape = *form.window, left[-1] // form.groups, right[-1]
-    return left[0], *shape
+from cnnlab.ops.convolution_form import Form, result_shape
+from cnnlab.ops.matmul_convolution import (
+    convolve_rows,
+    kernel_gradient_rows,
+    kernel_gradient_windows,
+)
+from cnnlab.ops.wide_convolution import convolve_side_by_side, keeps_one_thread
 
 
 def on_cpu(left: Array, right: Array, *, result: str, form: Form) -> Array:
@@ -124,12 +87,14 @@ def _convolution(x, kernel, form):
     if _is_pointwise(form):
         return jnp.tensordot(x, kernel[(0,) * len(form.window)], 1)
     if (
-        1 < x.shape[-1] <= _ROWS_CHANNELS
+        1 < x.shape[-1] <= _ROWS_CHANNELS <= max(x.shape[-1], kernel.shape[-1])
         and math.prod(form.spatial) >= _ROWS_ENTRIES
         and form.strides == (1, 1)
-        and _takes_products(x, kernel, form)
+        and _takes_products(x, form)
     ):
         return convolve_rows(x, kernel, _window(form))
+    if keeps_one_thread(x, kernel, form):
+        return convolve_side_by_side(x, kernel, form)
     return stock_convolution(x, kernel, form)
 
 
@@ -162,7 +127,15 @@ def _kernel_gradient(x, y, form):
         return jnp.tensordot(x, y, (axes, axes)).reshape(
             *form.window, x.shape[-1], y.shape[-1]
         )
-    if _takes_products(x, y, form):
+    channels, features = x.shape[-1], y.shape[-1]
+    if max(channels, features) >= _GRADIENT_CHANNELS and _takes_products(x, form):
+        if (
+            max(channels, features) <= _ROWS_CHANNELS
+            and math.prod(form.spatial) >= _GRADIENT_ROWS_ENTRIES
+            and form.strides == (1, 1)
+            and _rows_lay_out_less(form.window, channels, features)
+        ):
+            return kernel_gradient_rows(x, y, _window(form))
         return kernel_gradient_windows(x, y, _window(form))
     padding = [
         (low, (w - 1) * d + (m - 1) * s + 1 - n - low)
@@ -181,11 +154,14 @@ def _kernel_gradient(x, y, form):
 
 
 # Where matrix products were faster than the compiler's convolution (BUILD_NOTES.md has
-# the table): with so many channels on either side; and the convolution itself up to so
-# many of the map, but not of one, if that has so many entries.
-_CHANNELS = 64
+# the table). The convolution itself, by rows: with so many channels on one side, but no
+# more of the map, nor one, if the map has so many entries.
 _ROWS_CHANNELS = 64
 _ROWS_ENTRIES = 24 * 24
+# The kernel's gradient: with so many channels on either side; by rows up to as many as
+# the convolution, on maps of so many entries.
+_GRADIENT_CHANNELS = 16
+_GRADIENT_ROWS_ENTRIES = 16 * 16
 
 
 def _is_pointwise(form):
@@ -196,14 +172,19 @@ def _is_pointwise(form):
     )
 
 
-def _takes_products(x, other, form):
+def _takes_products(x, form):
     return (
-        max(x.shape[-1], other.shape[-1]) >= _CHANNELS
         # Sums of half precision have to be kept in float32, which these do not.
-        and x.dtype in (jnp.float32, jnp.float64)
+        x.dtype in (jnp.float32, jnp.float64)
         and len(x) > 0
         and min(itertools.chain(*form.padding)) >= 0
     )
+
+
+def _rows_lay_out_less(window, channels, features):
+    rows, columns = window
+    by_rows = columns * channels + rows * features
+    return by_rows < rows * columns * channels + features
 
 
 def _window(form):

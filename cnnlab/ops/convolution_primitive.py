@@ -24,7 +24,8 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from cnnlab.ops.contractions import Form, elsewhere, on_cpu, result_shape
+from cnnlab.ops.contractions import elsewhere, on_cpu
+from cnnlab.ops.convolution_form import Form, result_shape
 
 
 def convolve(x: Array, kernel: Array, form: Form) -> Array:

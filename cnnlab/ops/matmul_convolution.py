@@ -7,7 +7,7 @@ Source: Chellapilla, Puri and Simard, 2006, "High performance convolutional neur
 networks for document processing" (all taps of a window side by side, as in the kernel's
 gradient here); Anderson, Vasudevan, Keane and Gregg, 2017, "Low-memory GEMM-based
 convolution algorithms for deep neural networks", https://arxiv.org/abs/1709.03395 (taps
-of a row alone, as in the convolution).
+of a row alone, as in the convolution and the gradient by rows).
 """
 
 import math
@@ -87,6 +87,47 @@ def kernel_gradient_windows(x: Array, y: Array, window: Geometry) -> Array:
     if not swapped:
         total = total.T
     return total.reshape(*window.window_shape, channels, features)
+
+
+def kernel_gradient_rows(x: Array, y: Array, window: Geometry) -> Array:
+    """The gradient `[kh, kw, C, F]` of sum(y * the convolution of x), at stride 1.
+
+    The taps of one row of a window are laid out side by side, and beside them the rows
+    of y that meet that row: their product holds every tap by every row. For small
+    windows of few channels that is less to lay out than all taps of all windows.
+    """
+    rows, columns = window.window_shape
+    channels, features = x.shape[-1], y.shape[-1]
+    down, right = window.dilation
+    reach = (rows - 1) * down
+    width = y.shape[2]
+
+    def add(total, pair):
+        x, y = pair
+        padded = windows.pad(x, window.padding, "zero", 0)
+        taps = [
+            lax.slice_in_dim(padded, b * right, b * right + width, axis=2)
+            for b in range(columns)
+        ]
+        # Row i of the map meets row i - a * down of y in row a of the window.
+        spread = jnp.pad(y, ((0, 0), (reach, reach), (0, 0), (0, 0)))
+        met = [
+            lax.slice_in_dim(
+                spread, reach - a * down, reach - a * down + padded.shape[1], axis=1
+            )
+            for a in range(rows)
+        ]
+        laid = (jnp.concatenate(each, axis=-1) for each in (taps, met))
+        flat = (each.reshape(-1, each.shape[-1]) for each in laid)
+        return total + lax.dot_general(*flat, (((0,), (0,)), ((), ()))), None
+
+    padded_height = x.shape[1] + sum(window.padding[0])
+    per_image = padded_height * width * (columns * channels + rows * features)
+    count = _images_at_a_time(x, per_image)
+    total = jnp.zeros((columns * channels, rows * features), x.dtype)
+    total, _ = lax.scan(add, total, (_chunks(x, count), _chunks(y, count)))
+    apart = total.reshape(columns, channels, rows, features)
+    return jnp.moveaxis(apart, 2, 0)
 
 
 def _images_at_a_time(x, per_image):

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from cnnlab.ops import conv, matmul_convolution
-from cnnlab.ops.contractions import Form, stock_convolution
+from cnnlab.ops.contractions import stock_convolution
+from cnnlab.ops.convolution_form import Form
 from cnnlab.ops.convolution_primitive import convolve
+from cnnlab.ops.wide_convolution import convolve_side_by_side
 
 FORMS = {
     "asymmetric": Form((7, 6), (3, 2), (2, 1), ((1, 0), (0, 2)), (1, 1), 1),
@@ -121,6 +123,9 @@ def test_inside_a_loop_a_cpu_gets_the_one_shape_that_its_kernels_know(strides):
         (Form((24, 24), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1), 5, 4),
         (Form((6, 7), (3, 3), (2, 3), ((0, 1), (1, 1)), (1, 1), 1), 64, 3),
         (Form((9,), (3,), (2,), ((1, 0),), (1,), 1), 2, 64),
+        # The kernel's gradient by rows.
+        (Form((17, 16), (3, 2), (1, 1), ((1, 2), (0, 1)), (2, 1), 1), 16, 12),
+        (Form((16, 18), (2, 3), (1, 1), ((0, 0), (1, 1)), (1, 2), 1), 6, 20),
     ],
 )
 def test_products_of_matrices_equal_jax(form, channels, features, monkeypatch):
@@ -140,3 +145,36 @@ def test_products_of_matrices_equal_jax(form, channels, features, monkeypatch):
     for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         scale = jnp.abs(theirs).max()
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Form((6, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+        Form((6, 5), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+        Form((5, 6), (2, 4), (1, 1), ((2, 0), (1, 5)), (1, 2), 1),
+        Form((4, 4), (2, 2), (1, 1), ((0, 1), (1, 0)), (2, 1), 1),
+    ],
+)
+def test_maps_side_by_side_do_not_meet(form):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(4, *form.spatial, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(*form.window, 3, 2)), jnp.float32)
+    got = convolve_side_by_side(x, kernel, form)
+    wanted = stock_convolution(x, kernel, form)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="is about CPUs alone")
+def test_small_maps_of_many_channels_lie_side_by_side_where_that_helps():
+    def shapes(batch):
+        shaped = jax.ShapeDtypeStruct((batch, 8, 8, 64), jnp.float32)
+        kernel = jax.ShapeDtypeStruct((3, 3, 64, 64), jnp.float32)
+        program = jax.jit(pulled(lambda x, k: conv(x, k, padding="SAME")))
+        lowered = program.lower(shaped, kernel).as_text()
+        return set(re.findall(r"convolution\(.*?-> tensor<(\w+)>", lowered))
+
+    # Eight columns and one of zeros each.
+    wide = "1x8x576x64xf32"
+    assert (wide in shapes(64)) == (jax.__version_info__ < (0, 11))
+    assert shapes(2) == {"2x8x8x64xf32"}
