@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from absl import flags as absl_flags
 
 from cnnlab.errors import UserError
-from experiments import flag_values, memory
+from experiments import flag_values
 from experiments.interrupts import prompt_interrupt
 
 Config = TypeVar("Config")
@@ -157,7 +157,6 @@ def main(
     A `UserError`, wherever it was raised, is one line on stderr and exit code 2; Ctrl-C
     is one line and exit code 130; anything else is a bug and keeps its traceback.
     """
-    memory.keep_freed()
     try:
         # Checking the names loads JAX, which takes long enough to be interrupted.
         with prompt_interrupt():

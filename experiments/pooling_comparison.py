@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments import flags, workdir
+from experiments import flags, memory, workdir
 from experiments.storage import storing
 from experiments.workdir import WorkDirectory, stored_results
 
@@ -186,6 +186,7 @@ def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
     from cnnlab.reporting import tables
 
+    memory.keep_freed()
     finished_before = stored_results(config) is not None
     results = run(config)
     if finished_before:

@@ -7,11 +7,11 @@ have a leading axis of copies, convolved apart.
 - `elsewhere`: in the shapes of JAX's own derivatives, which cuDNN and the matrix unit
   of a TPU are met with.
 - `on_cpu`: by matrix products where those were faster (`matmul_convolution`), and else
-  in the one shape that the compiler's fast kernels take (NHWC by HWIO), small maps side
-  by side (`wide_convolution`). At the top of a program the compiler would turn the
-  gradients that way by itself, but not inside a loop. Groups of channels are convolved
-  one after another, and single channels by products alone: the compiler's grouped
-  convolution is up to 200 times slower.
+  in the one shape that the compiler's fast kernels take (NHWC by HWIO), maps side by
+  side where it would leave them to one thread (`wide_convolution`). At the top of a
+  program the compiler would turn the gradients that way by itself, but not inside a
+  loop. Groups of channels are convolved one after another, and single channels by
+  products alone: the compiler's grouped convolution is up to 200 times slower.
 """
 
 import dataclasses
@@ -25,11 +25,8 @@ from jax import Array, lax
 
 from cnnlab.ops import windows
 from cnnlab.ops.convolution_form import Form, result_shape
-from cnnlab.ops.matmul_convolution import (
-    convolve_rows,
-    kernel_gradient_rows,
-    kernel_gradient_windows,
-)
+from cnnlab.ops.matmul_convolution import kernel_gradient_rows, kernel_gradient_windows
+from cnnlab.ops.strided_gradient import map_gradient_by_remainders
 from cnnlab.ops.wide_convolution import convolve_side_by_side, keeps_one_thread
 
 
@@ -86,13 +83,6 @@ def _on_cpu(left, right, *, result, form):
 def _convolution(x, kernel, form):
     if _is_pointwise(form):
         return jnp.tensordot(x, kernel[(0,) * len(form.window)], 1)
-    if (
-        1 < x.shape[-1] <= _ROWS_CHANNELS <= max(x.shape[-1], kernel.shape[-1])
-        and math.prod(form.spatial) >= _ROWS_ENTRIES
-        and form.strides == (1, 1)
-        and _takes_products(x, form)
-    ):
-        return convolve_rows(x, kernel, _window(form))
     if keeps_one_thread(x, kernel, form):
         return convolve_side_by_side(x, kernel, form)
     return stock_convolution(x, kernel, form)
@@ -109,6 +99,8 @@ def _map_gradient(kernel, y, form):
     if set(form.strides) == {1}:
         form = dataclasses.replace(form, spatial=form.output, padding=padding)
         return _convolution(y, turned, form)
+    if set(form.dilation) == {1} and min(turned.shape[-2:]) >= _REMAINDERS_CHANNELS:
+        return map_gradient_by_remainders(kernel, y, form, _convolution)
     return lax.conv_general_dilated(
         y,
         turned,
@@ -131,7 +123,7 @@ def _kernel_gradient(x, y, form):
     if max(channels, features) >= _GRADIENT_CHANNELS and _takes_products(x, form):
         if (
             max(channels, features) <= _ROWS_CHANNELS
-            and math.prod(form.spatial) >= _GRADIENT_ROWS_ENTRIES
+            and math.prod(form.spatial) >= _ROWS_ENTRIES
             and form.strides == (1, 1)
             and _rows_lay_out_less(form.window, channels, features)
         ):
@@ -153,15 +145,14 @@ def _kernel_gradient(x, y, form):
     return jnp.moveaxis(out, 0, -2)
 
 
-# Where matrix products were faster than the compiler's convolution (BUILD_NOTES.md has
-# the table). The convolution itself, by rows: with so many channels on one side, but no
-# more of the map, nor one, if the map has so many entries.
-_ROWS_CHANNELS = 64
-_ROWS_ENTRIES = 24 * 24
-# The kernel's gradient: with so many channels on either side; by rows up to as many as
-# the convolution, on maps of so many entries.
+# Where others were faster than the compiler's convolution (BUILD_NOTES.md has the
+# table). The map's gradient by remainders: with so many channels on both sides.
+_REMAINDERS_CHANNELS = 64
+# The kernel's gradient by products: with so many channels on either side; by rows up to
+# so many, on maps of so many entries.
 _GRADIENT_CHANNELS = 16
-_GRADIENT_ROWS_ENTRIES = 16 * 16
+_ROWS_CHANNELS = 64
+_ROWS_ENTRIES = 16 * 16
 
 
 def _is_pointwise(form):

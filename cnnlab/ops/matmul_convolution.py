@@ -1,13 +1,13 @@
-"""Convolutions by matrix products, a few images at a time, for a CPU.
+"""The kernel's gradient by matrix products, a few images at a time, for a CPU.
 
 A large matrix product there runs at up to twice the rate of the compiler's own
-convolution, as long as what is laid out for it stays in the cache.
+convolution with a kernel as large as the map, as long as what is laid out for it stays
+in the cache.
 
 Source: Chellapilla, Puri and Simard, 2006, "High performance convolutional neural
-networks for document processing" (all taps of a window side by side, as in the kernel's
-gradient here); Anderson, Vasudevan, Keane and Gregg, 2017, "Low-memory GEMM-based
-convolution algorithms for deep neural networks", https://arxiv.org/abs/1709.03395 (taps
-of a row alone, as in the convolution and the gradient by rows).
+networks for document processing" (all taps of a window side by side); Anderson,
+Vasudevan, Keane and Gregg, 2017, "Low-memory GEMM-based convolution algorithms for deep
+neural networks", https://arxiv.org/abs/1709.03395 (taps of a row alone).
 """
 
 import math
@@ -16,45 +16,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.ops import windows
+from cnnlab.ops.image_chunks import chunks, images_at_a_time
 from cnnlab.ops.windows import Geometry
-
-# What is laid out at a time, in bytes: about what a core's cache holds. Twice or half
-# as much made little difference; ten times as much was twice as slow.
-_LAID_OUT = 3 * 2**20
-
-
-def convolve_rows(x: Array, kernel: Array, window: Geometry) -> Array:
-    """The convolution of `[N, H, W, C]` with `[kh, kw, C, F]`, at stride 1.
-
-    The taps of one row of a window are laid out side by side and meet all rows of the
-    kernel in one product; its parts then add up as shifted maps.
-    """
-    rows, columns, channels, features = kernel.shape
-    matrix = jnp.moveaxis(kernel, 0, 2).reshape(columns * channels, rows * features)
-    height, width = window.output_shape
-    down, right = window.dilation
-
-    def some(x):
-        padded = windows.pad(x, window.padding, "zero", 0)
-        taps = (
-            lax.slice_in_dim(padded, b * right, b * right + width, axis=2)
-            for b in range(columns)
-        )
-        laid = jnp.concatenate(list(taps), axis=-1)
-        product = laid.reshape(-1, laid.shape[-1]) @ matrix
-        parts = jnp.split(product.reshape(*laid.shape[:-1], -1), rows, axis=-1)
-        return sum(
-            lax.slice_in_dim(part, a * down, a * down + height, axis=1)
-            for a, part in enumerate(parts)
-        )
-
-    padded_height = x.shape[1] + sum(window.padding[0])
-    per_image = padded_height * width * max(columns * channels, rows * features)
-    count = _images_at_a_time(x, per_image)
-    if count == len(x):
-        return some(x)
-    out = lax.map(some, _chunks(x, count))
-    return out.reshape(len(x), *out.shape[2:])
 
 
 def kernel_gradient_windows(x: Array, y: Array, window: Geometry) -> Array:
@@ -81,8 +44,8 @@ def kernel_gradient_windows(x: Array, y: Array, window: Geometry) -> Array:
     if swapped:
         shape = shape[::-1]
     per_image = math.prod(window.output_shape) * (taps * channels + features)
-    count = _images_at_a_time(x, per_image)
-    pairs = _chunks(x, count), _chunks(y, count)
+    count = images_at_a_time(len(x), per_image * x.dtype.itemsize)
+    pairs = chunks(x, count), chunks(y, count)
     total, _ = lax.scan(add, jnp.zeros(shape, x.dtype), pairs)
     if not swapped:
         total = total.T
@@ -123,18 +86,8 @@ def kernel_gradient_rows(x: Array, y: Array, window: Geometry) -> Array:
 
     padded_height = x.shape[1] + sum(window.padding[0])
     per_image = padded_height * width * (columns * channels + rows * features)
-    count = _images_at_a_time(x, per_image)
+    count = images_at_a_time(len(x), per_image * x.dtype.itemsize)
     total = jnp.zeros((columns * channels, rows * features), x.dtype)
-    total, _ = lax.scan(add, total, (_chunks(x, count), _chunks(y, count)))
+    total, _ = lax.scan(add, total, (chunks(x, count), chunks(y, count)))
     apart = total.reshape(columns, channels, rows, features)
     return jnp.moveaxis(apart, 2, 0)
-
-
-def _images_at_a_time(x, per_image):
-    """The largest divisor of the batch that stays below what is laid out at a time."""
-    most = max(1, _LAID_OUT // (per_image * x.dtype.itemsize))
-    return max(n for n in range(1, min(most, len(x)) + 1) if len(x) % n == 0)
-
-
-def _chunks(x, count):
-    return x.reshape(len(x) // count, count, *x.shape[1:])

@@ -1,8 +1,8 @@
-"""The convolution of small maps that lie side by side, for a CPU of several cores.
+"""The convolution of maps that lie side by side, for a CPU of several cores.
 
 XLA before jax 0.11 splits a convolution among threads along the width of the map alone,
-and only if its rows are long: a batch of small maps is left to one thread. Side by
-side, with columns of zeros between them, the maps of a batch are one wide map.
+and only if there is much to do in a row: most batches are left to one thread. Side by
+side, with columns of zeros between them, several maps are one wide map.
 """
 
 import jax
@@ -10,54 +10,68 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.ops.convolution_form import Form
+from cnnlab.ops.image_chunks import in_chunks
 
-# Width * channels * features of a map that was split among threads as it is, and of a
-# wide one that was; with fewer channels the copies cost more than they gave.
-_SPLIT = 2**17
-_SPLIT_WIDE = 2**19
+# Output columns * channels * features up to which a map was left to one thread, and
+# from which a wide one was not. With fewer channels the copies cost more than they
+# gave.
+_ONE_THREAD = 2**17
+_SEVERAL = 2**19
 _CHANNELS = 32
 
 
 def keeps_one_thread(x: Array, kernel: Array, form: Form) -> bool:
     """Whether the compiler splits the maps only once they lie side by side."""
-    channels, features = kernel.shape[-2:]
     if (
         jax.__version_info__ >= (0, 11)
-        or form.strides != (1, 1)
+        or len(form.spatial) != 2
         or x.dtype != jnp.float32
-        or min(channels, features) < _CHANNELS
+        or x.shape[-1] < _CHANNELS
     ):
         return False
     (top, bottom), (left, right) = form.padding
-    work = form.spatial[1] * channels * features
+    work = _work(kernel, form)
     return (
-        work < _SPLIT
-        and len(x) * work >= _SPLIT_WIDE
+        work <= _ONE_THREAD
+        and len(x) * work >= _SEVERAL
         and min(top, bottom, left, right) >= 0
-        and left <= _reach(form)
     )
 
 
 def convolve_side_by_side(x: Array, kernel: Array, form: Form) -> Array:
-    """The convolution of `[N, H, W, C]` with `[kh, kw, C, F]`, at stride 1."""
+    """The convolution of `[N, H, W, C]` with `[kh, kw, C, F]`."""
+    height, width = form.output
+    entries = x[0].size + height * width * kernel.shape[-1]
+    return in_chunks(
+        lambda x: _convolve_as_one(x, kernel, form),
+        x,
+        entries=entries,
+        at_least=-(-_SEVERAL // _work(kernel, form)),
+    )
+
+
+def _convolve_as_one(x, kernel, form):
     count, height, width, channels = x.shape
+    stride, dilation = form.strides[1], form.dilation[1]
     rows, (left, right) = form.padding
-    # The padding between two neighbours is that of both.
-    pitch = width + max(left, right)
+    # The padding between two neighbours is that of both; every map begins a stride.
+    pitch = -(-(width + max(left, right)) // stride) * stride
     apart = jnp.pad(x, ((0, 0), (0, 0), (0, pitch - width), (0, 0)))
     wide = jnp.swapaxes(apart, 0, 1).reshape(1, height, count * pitch, channels)
+    beyond = (kernel.shape[1] - 1) * dilation + 1 - left - stride
     out = lax.conv_general_dilated(
         wide,
         kernel,
         form.strides,
-        (rows, (left, _reach(form) - left)),
+        (rows, (left, max(0, beyond))),
         rhs_dilation=form.dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+    columns = pitch // stride
+    out = out[:, :, : count * columns].reshape(-1, count, columns, out.shape[-1])
     # The windows that begin in the columns between maps see two of them.
-    kept = out.reshape(-1, count, pitch, out.shape[-1])[:, :, : form.output[1]]
-    return jnp.swapaxes(kept, 0, 1)
+    return jnp.swapaxes(out[:, :, : form.output[1]], 0, 1)
 
 
-def _reach(form):
-    return (form.window[1] - 1) * form.dilation[1]
+def _work(kernel, form):
+    return form.output[1] * kernel.shape[-2] * kernel.shape[-1]

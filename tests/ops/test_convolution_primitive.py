@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnlab.ops import conv, matmul_convolution
+from cnnlab.ops import conv, image_chunks, wide_convolution
 from cnnlab.ops.contractions import stock_convolution
 from cnnlab.ops.convolution_form import Form
 from cnnlab.ops.convolution_primitive import convolve
-from cnnlab.ops.wide_convolution import convolve_side_by_side
+from cnnlab.ops.strided_gradient import map_gradient_by_remainders
 
 FORMS = {
     "asymmetric": Form((7, 6), (3, 2), (2, 1), ((1, 0), (0, 2)), (1, 1), 1),
@@ -130,7 +130,7 @@ def test_inside_a_loop_a_cpu_gets_the_one_shape_that_its_kernels_know(strides):
 )
 def test_products_of_matrices_equal_jax(form, channels, features, monkeypatch):
     # So that several chunks of images are needed, and of equal size only one by one.
-    monkeypatch.setattr(matmul_convolution, "_LAID_OUT", 2**16)
+    monkeypatch.setattr(image_chunks, "LAID_OUT", 2**16)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(5, *form.spatial, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*form.window, channels, features)))
@@ -154,13 +154,19 @@ def test_products_of_matrices_equal_jax(form, channels, features, monkeypatch):
         Form((6, 5), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
         Form((5, 6), (2, 4), (1, 1), ((2, 0), (1, 5)), (1, 2), 1),
         Form((4, 4), (2, 2), (1, 1), ((0, 1), (1, 0)), (2, 1), 1),
+        Form((7, 7), (3, 3), (2, 2), ((1, 1), (1, 0)), (1, 1), 1),
+        Form((8, 8), (2, 1), (1, 3), ((0, 0), (0, 0)), (1, 1), 1),
+        Form((6, 9), (3, 2), (2, 3), ((0, 1), (2, 2)), (1, 2), 1),
     ],
 )
-def test_maps_side_by_side_do_not_meet(form):
+def test_maps_side_by_side_do_not_meet(form, monkeypatch):
+    # Few enough for several chunks.
+    monkeypatch.setattr(wide_convolution, "_SEVERAL", 1)
+    monkeypatch.setattr(image_chunks, "LAID_OUT", 2**9)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(4, *form.spatial, 3)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*form.window, 3, 2)), jnp.float32)
-    got = convolve_side_by_side(x, kernel, form)
+    got = wide_convolution.convolve_side_by_side(x, kernel, form)
     wanted = stock_convolution(x, kernel, form)
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
@@ -178,3 +184,38 @@ def test_small_maps_of_many_channels_lie_side_by_side_where_that_helps():
     wide = "1x8x576x64xf32"
     assert (wide in shapes(64)) == (jax.__version_info__ < (0, 11))
     assert shapes(2) == {"2x8x8x64xf32"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Form((7, 6), (3, 3), (2, 2), ((1, 1), (0, 1)), (1, 1), 1),
+        Form((9, 8), (2, 5), (3, 2), ((0, 0), (2, 2)), (1, 1), 1),
+        # Windows that leave entries of the map unseen.
+        Form((10, 7), (1, 2), (4, 3), ((0, 0), (1, 0)), (1, 1), 1),
+        Form((11,), (4,), (3,), ((2, 1),), (1,), 1),
+        Form((4, 5, 6), (2, 3, 2), (2, 1, 2), ((0, 1), (1, 1), (0, 0)), (1, 1, 1), 1),
+    ],
+)
+def test_the_maps_gradient_by_remainders_equals_jax(form, monkeypatch):
+    monkeypatch.setattr(image_chunks, "LAID_OUT", 2**9)
+    rng = np.random.default_rng(0)
+    x = jnp.zeros((4, *form.spatial, 3))
+    kernel = jnp.asarray(rng.normal(size=(*form.window, 3, 2)), jnp.float32)
+    y = jnp.asarray(rng.normal(size=(4, *form.output, 2)), jnp.float32)
+    got = map_gradient_by_remainders(kernel, y, form, stock_convolution)
+    _, pull = jax.vjp(lambda x: stock_convolution(x, kernel, form), x)
+    np.testing.assert_allclose(got, pull(y)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_strided_gradients_do_not_spread_y():
+    def program(channels):
+        x = jax.ShapeDtypeStruct((2, 8, 8, channels), jnp.float32)
+        kernel = jax.ShapeDtypeStruct((3, 3, channels, 64), jnp.float32)
+        step = pulled(lambda x, k: conv(x, k, 2))
+        return jax.jit(step).trace(x, kernel).lower(lowering_platforms=("cpu",))
+
+    spread = re.compile("lhs_dilate = .2, 2.")
+    assert not spread.search(program(64).as_text())
+    # Otherwise the line above would prove nothing.
+    assert spread.search(program(8).as_text())
