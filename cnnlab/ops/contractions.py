@@ -17,7 +17,6 @@ have a leading axis of copies, convolved apart.
 import dataclasses
 import functools
 import itertools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -123,7 +122,6 @@ def _kernel_gradient(x, y, form):
     if max(channels, features) >= _GRADIENT_CHANNELS and _takes_products(x, form):
         if (
             max(channels, features) <= _ROWS_CHANNELS
-            and math.prod(form.spatial) >= _ROWS_ENTRIES
             and form.strides == (1, 1)
             and _rows_lay_out_less(form.window, channels, features)
         ):
@@ -149,10 +147,9 @@ def _kernel_gradient(x, y, form):
 # table). The map's gradient by remainders: with so many channels on both sides.
 _REMAINDERS_CHANNELS = 64
 # The kernel's gradient by products: with so many channels on either side; by rows up to
-# so many, on maps of so many entries.
+# so many.
 _GRADIENT_CHANNELS = 16
 _ROWS_CHANNELS = 64
-_ROWS_ENTRIES = 16 * 16
 
 
 def _is_pointwise(form):
