@@ -113,11 +113,6 @@ def _map_gradient(kernel, y, form):
 
 def _kernel_gradient(x, y, form):
     """The convolution of x with y, spread by the strides."""
-    if _is_pointwise(form):
-        axes = tuple(range(x.ndim - 1))
-        return jnp.tensordot(x, y, (axes, axes)).reshape(
-            *form.window, x.shape[-1], y.shape[-1]
-        )
     channels, features = x.shape[-1], y.shape[-1]
     if max(channels, features) >= _GRADIENT_CHANNELS and _takes_products(x, form):
         if (
@@ -127,6 +122,11 @@ def _kernel_gradient(x, y, form):
         ):
             return kernel_gradient_rows(x, y, _window(form))
         return kernel_gradient_windows(x, y, _window(form))
+    if _is_pointwise(form):
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes)).reshape(
+            *form.window, x.shape[-1], y.shape[-1]
+        )
     padding = [
         (low, (w - 1) * d + (m - 1) * s + 1 - n - low)
         for (n, w, s, (low, _), d), m in zip(form.axes(), form.output, strict=True)

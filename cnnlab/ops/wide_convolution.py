@@ -74,4 +74,5 @@ def _convolve_as_one(x, kernel, form):
 
 
 def _work(kernel, form):
-    return form.output[1] * kernel.shape[-2] * kernel.shape[-1]
+    channels, features = kernel.shape[-2:]
+    return form.output[1] * channels * max(features, _CHANNELS)
