@@ -24,4 +24,5 @@ def keep_freed() -> bool:
     except (OSError, AttributeError):
         # Not glibc.
         return False
-    return all(mallopt(name, _LARGE) for name in (_TRIM_THRESHOLD, _MMAP_THRESHOLD))
+    # Some versions refuse so large a threshold for maps, and then all stays as it was.
+    return all(mallopt(name, _LARGE) for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))

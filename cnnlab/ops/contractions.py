@@ -17,6 +17,7 @@ have a leading axis of copies, convolved apart.
 import dataclasses
 import functools
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from jax import Array, lax
 
 from cnnlab.ops import windows
 from cnnlab.ops.convolution_form import Form, result_shape
+from cnnlab.ops.image_chunks import LAID_OUT
 from cnnlab.ops.matmul_convolution import kernel_gradient_rows, kernel_gradient_windows
 from cnnlab.ops.strided_gradient import map_gradient_by_remainders
 from cnnlab.ops.wide_convolution import convolve_side_by_side, keeps_one_thread
@@ -114,7 +116,7 @@ def _map_gradient(kernel, y, form):
 def _kernel_gradient(x, y, form):
     """The convolution of x with y, spread by the strides."""
     channels, features = x.shape[-1], y.shape[-1]
-    if max(channels, features) >= _GRADIENT_CHANNELS and _takes_products(x, form):
+    if max(channels, features) >= _GRADIENT_CHANNELS and _takes_products(x, y, form):
         if (
             max(channels, features) <= _ROWS_CHANNELS
             and form.strides == (1, 1)
@@ -160,12 +162,18 @@ def _is_pointwise(form):
     )
 
 
-def _takes_products(x, form):
+def _takes_products(x, y, form):
+    if not isinstance(x.shape[0], int):
+        # A batch of a size to be known later, as jax.export takes.
+        return False
+    one = math.prod(form.output) * (math.prod(form.window) * x.shape[-1] + y.shape[-1])
     return (
         # Sums of half precision have to be kept in float32, which these do not.
         x.dtype in (jnp.float32, jnp.float64)
         and len(x) > 0
         and min(itertools.chain(*form.padding)) >= 0
+        # What is laid out for a single large image may not outgrow the operands.
+        and one * x.dtype.itemsize <= max(LAID_OUT, (x.nbytes + y.nbytes) / 2)
     )
 
 

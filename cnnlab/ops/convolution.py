@@ -1,6 +1,6 @@
 """Convolution, and how each lowering computes it.
 
-`lowering` says by which program; results agree to rounding:
+`lowering` says by which program; results on finite maps agree to rounding:
 
 - "auto": the best known for the platform that is lowered for, decided when lowering
   (`contractions`). BUILD_NOTES.md has the measurements.
@@ -19,7 +19,8 @@ from jax import Array
 from jaxtyping import Float
 
 from cnnlab.ops import windows
-from cnnlab.ops.contractions import Form, stock_convolution
+from cnnlab.ops.contractions import stock_convolution
+from cnnlab.ops.convolution_form import Form
 from cnnlab.ops.convolution_operands import check_operands
 from cnnlab.ops.convolution_primitive import convolve
 from cnnlab.ops.named import named

@@ -22,7 +22,7 @@ def check_operands(
     check_array("the map", x)
     check_array("the kernel", kernel)
     check_integer("groups", groups)
-    if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.inexact):
+    if x.dtype != kernel.dtype or not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(
             "the map and the kernel must have one floating-point dtype, got "
             f"{x.dtype} and {kernel.dtype}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 from jax import Array, lax
 
 # What is laid out at a time, in bytes: about what a core's cache holds. Twice or half
@@ -20,23 +21,27 @@ def in_chunks(
         entries: how many numbers `function` lays out for an image.
         at_least: no fewer images at a time, even if they do not fit.
     """
-    count = images_at_a_time(len(x), entries * x.dtype.itemsize, at_least)
-    if count == len(x):
+    if not isinstance(x.shape[0], int):
+        # A batch of a size to be known later, as jax.export takes.
+        return function(x)
+    batch = len(x)
+    count = images_at_a_time(batch, entries * x.dtype.itemsize, at_least)
+    if count >= batch:
         return function(x)
     out = lax.map(function, chunks(x, count))
-    return out.reshape(len(x), *out.shape[2:])
+    return out.reshape(-1, *out.shape[2:])[:batch]
 
 
 def images_at_a_time(batch: int, size: int, at_least: int = 1) -> int:
-    """The largest divisor of the batch whose images of `size` bytes fit."""
-    most = max(1, LAID_OUT // size)
-    divisors = [n for n in range(1, batch + 1) if batch % n == 0]
-    fitting = [n for n in divisors if at_least <= n <= most]
-    if fitting:
-        return fitting[-1]
-    return next((n for n in divisors if n >= at_least), batch)
+    """How many images of `size` bytes fit: if at all near, a divisor of the batch."""
+    most = min(max(1, LAID_OUT // size, at_least), batch)
+    near = range(most, max(at_least, most // 2) - 1, -1)
+    return next((n for n in near if batch % n == 0), most)
 
 
 def chunks(x: Array, count: int) -> Array:
-    """`[N // count, count, ...]`."""
-    return x.reshape(len(x) // count, count, *x.shape[1:])
+    """`[chunks, count, ...]`, with images of zeros at the end if they are needed."""
+    missing = -len(x) % count
+    if missing:
+        x = jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)))
+    return x.reshape(-1, count, *x.shape[1:])

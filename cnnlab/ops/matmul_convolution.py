@@ -57,7 +57,9 @@ def kernel_gradient_rows(x: Array, y: Array, window: Geometry) -> Array:
 
     The taps of one row of a window are laid out side by side, and beside them the rows
     of y that meet that row: their product holds every tap by every row. For small
-    windows of few channels that is less to lay out than all taps of all windows.
+    windows of few channels that is less to lay out than all taps of all windows. Where
+    a row of the map meets no row of y it meets zeros, so that what is not finite in it
+    shows in all rows of the gradient.
     """
     rows, columns = window.window_shape
     channels, features = x.shape[-1], y.shape[-1]

@@ -25,7 +25,7 @@ def wide(x: Array) -> Array:
 def check_numbers(x: Array) -> None:
     """Refuses a map of what is no number, with a TypeError."""
     if not jnp.issubdtype(x.dtype, jnp.number):
-        raise TypeError(f"a pool needs a map of numbers, got {x.dtype}")
+        raise TypeError(f"the map must hold numbers, got {x.dtype}")
 
 
 def check_positive(name: str, value) -> None:

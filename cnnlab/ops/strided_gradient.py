@@ -47,17 +47,19 @@ def map_gradient_by_remainders(
             _part(y, turned, combination, sizes, convolve)
             for combination in itertools.product(*axes)
         ]
-        spread = jnp.stack(parts, axis=1).reshape(len(y), *form.strides, *sizes, -1)
+        spread = jnp.stack(parts, axis=1).reshape(
+            y.shape[0], *form.strides, *sizes, channels
+        )
         rank = len(sizes)
         order = [i for axis in range(rank) for i in (1 + rank + axis, 1 + axis)]
         whole = jnp.transpose(spread, (0, *order, 2 * rank + 1)).reshape(
-            len(y),
+            y.shape[0],
             *(n * s for n, s in zip(sizes, form.strides, strict=True)),
             channels,
         )
         return whole[:, *(slice(n) for n in form.spatial)]
 
-    entries = y[0].size + channels * math.prod(form.spatial)
+    entries = math.prod(y.shape[1:]) + channels * math.prod(form.spatial)
     return in_chunks(some, y, entries=entries)
 
 
@@ -83,7 +85,7 @@ def _part(y, turned, combination, sizes, convolve):
     taps, padding, _ = zip(*combination, strict=True)
     kernel = turned[taps]
     if kernel.size == 0:
-        return jnp.zeros((len(y), *sizes, kernel.shape[-1]), y.dtype)
+        return jnp.zeros((y.shape[0], *sizes, kernel.shape[-1]), y.dtype)
     window = kernel.shape[:-2]
     ones = (1,) * len(window)
     form = Form(y.shape[1:-1], window, ones, padding, ones, 1)

@@ -1,6 +1,5 @@
 """Pooling on a torus: at every place, or from an offset on."""
 
-import functools
 from collections.abc import Callable
 
 from jax import Array, lax
@@ -8,7 +7,7 @@ from jax import Array, lax
 from cnnlab.ops import windows
 from cnnlab.ops.pool_definition import pools
 from cnnlab.ops.reductions import wide
-from cnnlab.ops.registry import takes
+from cnnlab.ops.registry import takes, unwrapped
 from cnnlab.ops.rotation import rotate
 from cnnlab.ops.windows import Geometry
 
@@ -29,9 +28,7 @@ def torus_pool(x: Array, window: Geometry, pool: str | Callable | None) -> Array
 def _dense_pool(pool: str | Callable) -> Callable:
     """The pool, if one of ours a plain function of every window."""
     resolved = pools.resolve(pool)
-    own = resolved
-    while isinstance(own, functools.partial):
-        own = own.func
+    own, _ = unwrapped(resolved)
     traits = getattr(own, "traits", None)
     if traits is not None and (not traits.local or own.weights or takes(own, "key")):
         raise ValueError(

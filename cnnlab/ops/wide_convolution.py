@@ -27,13 +27,15 @@ def keeps_one_thread(x: Array, kernel: Array, form: Form) -> bool:
         or len(form.spatial) != 2
         or x.dtype != jnp.float32
         or x.shape[-1] < _CHANNELS
+        # A batch of a size to be known later, as jax.export takes.
+        or not isinstance(x.shape[0], int)
     ):
         return False
     (top, bottom), (left, right) = form.padding
     work = _work(kernel, form)
     return (
         work <= _ONE_THREAD
-        and len(x) * work >= _SEVERAL
+        and x.shape[0] * work >= _SEVERAL
         and min(top, bottom, left, right) >= 0
     )
 
@@ -54,8 +56,10 @@ def _convolve_as_one(x, kernel, form):
     count, height, width, channels = x.shape
     stride, dilation = form.strides[1], form.dilation[1]
     rows, (left, right) = form.padding
-    # The padding between two neighbours is that of both; every map begins a stride.
-    pitch = -(-(width + max(left, right)) // stride) * stride
+    # The padding between two neighbours is that of both. Every map begins a stride, and
+    # has room for all its windows.
+    room = max(width + max(left, right), form.output[1] * stride)
+    pitch = -(-room // stride) * stride
     apart = jnp.pad(x, ((0, 0), (0, 0), (0, pitch - width), (0, 0)))
     wide = jnp.swapaxes(apart, 0, 1).reshape(1, height, count * pitch, channels)
     beyond = (kernel.shape[1] - 1) * dilation + 1 - left - stride

@@ -109,8 +109,8 @@ def spatial_shape(x: Array, rank: int) -> tuple[int, ...]:
         raise TypeError(f"a map must be an array, got {type(x).__name__}")
     if x.ndim < rank + 1:
         raise ValueError(
-            f"a window with {rank} axes needs a map [*batch, {rank} spatial axes, "
-            f"channels], got shape {x.shape}"
+            f"{rank} spatial axes need a map [*batch, {rank} spatial axes, channels], "
+            f"got shape {x.shape}"
         )
     return x.shape[x.ndim - rank - 1 : -1]
 

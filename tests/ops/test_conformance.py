@@ -22,7 +22,11 @@ from cnnlab.ops.registry import parse_spec
 OF_OPTIONS = ("equals_the_reference", "derivatives_are_finite_at_zeros")
 
 # Their laws all together are among the slow tests, these few among the default ones.
-LONG_TO_COMPILE = {"learned_polyphase": ("equals_the_reference", "shifts_are_exact")}
+LONG_TO_COMPILE = {
+    "fractional_max_pool": ("equals_the_reference", "a_key_is_one_draw"),
+    "adaptive_polyphase": ("equals_the_reference", "shifts_are_exact"),
+    "learned_polyphase": ("equals_the_reference", "shifts_are_exact"),
+}
 
 
 def _reference(name):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from cnnlab.ops import conv, image_chunks, wide_convolution
 from cnnlab.ops.contractions import stock_convolution
@@ -157,6 +158,9 @@ def test_products_of_matrices_equal_jax(form, channels, features, monkeypatch):
         Form((7, 7), (3, 3), (2, 2), ((1, 1), (1, 0)), (1, 1), 1),
         Form((8, 8), (2, 1), (1, 3), ((0, 0), (0, 0)), (1, 1), 1),
         Form((6, 9), (3, 2), (2, 3), ((0, 1), (2, 2)), (1, 2), 1),
+        # More windows than columns.
+        Form((6, 5), (1, 1), (1, 1), ((1, 1), (2, 1)), (1, 1), 1),
+        Form((4, 4), (3, 1), (2, 2), ((3, 3), (1, 4)), (1, 1), 1),
     ],
 )
 def test_maps_side_by_side_do_not_meet(form, monkeypatch):
@@ -164,7 +168,7 @@ def test_maps_side_by_side_do_not_meet(form, monkeypatch):
     monkeypatch.setattr(wide_convolution, "_SEVERAL", 1)
     monkeypatch.setattr(image_chunks, "LAID_OUT", 2**9)
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=(4, *form.spatial, 3)), jnp.float32)
+    x = jnp.asarray(rng.normal(size=(5, *form.spatial, 3)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*form.window, 3, 2)), jnp.float32)
     got = wide_convolution.convolve_side_by_side(x, kernel, form)
     wanted = stock_convolution(x, kernel, form)
@@ -200,9 +204,9 @@ def test_small_maps_of_many_channels_lie_side_by_side_where_that_helps():
 def test_the_maps_gradient_by_remainders_equals_jax(form, monkeypatch):
     monkeypatch.setattr(image_chunks, "LAID_OUT", 2**9)
     rng = np.random.default_rng(0)
-    x = jnp.zeros((4, *form.spatial, 3))
+    x = jnp.zeros((5, *form.spatial, 3))
     kernel = jnp.asarray(rng.normal(size=(*form.window, 3, 2)), jnp.float32)
-    y = jnp.asarray(rng.normal(size=(4, *form.output, 2)), jnp.float32)
+    y = jnp.asarray(rng.normal(size=(5, *form.output, 2)), jnp.float32)
     got = map_gradient_by_remainders(kernel, y, form, stock_convolution)
     _, pull = jax.vjp(lambda x: stock_convolution(x, kernel, form), x)
     np.testing.assert_allclose(got, pull(y)[0], rtol=1e-5, atol=1e-5)
@@ -219,3 +223,31 @@ def test_strided_gradients_do_not_spread_y():
     assert not spread.search(program(64).as_text())
     # Otherwise the line above would prove nothing.
     assert spread.search(program(8).as_text())
+
+
+def test_a_large_image_is_not_laid_out_whole():
+    x = jax.ShapeDtypeStruct((1, 96, 96, 32), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((7, 7, 32, 32), jnp.float32)
+
+    def temporary(lowering):
+        step = pulled(lambda x, k: conv(x, k, padding="SAME", lowering=lowering))
+        analysis = jax.jit(step).lower(x, kernel).compile().memory_analysis()
+        return analysis.temp_size_in_bytes
+
+    assert temporary("auto") < 2 * temporary("lax")
+
+
+def test_a_batch_of_a_size_to_be_known_later_is_exported(unchecked):
+    (batch,) = export.symbolic_shape("batch")
+    x = jax.ShapeDtypeStruct((batch, 8, 8, 64), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 3, 64, 64), jnp.float32)
+    for strides in 1, 2:
+        step = jax.jit(pulled(lambda x, k, strides=strides: conv(x, k, strides)))
+        exported = export.export(step, platforms=["cpu"])(x, kernel)
+        images = np.ones((3, 8, 8, 64), np.float32)
+        kernels = np.ones(kernel.shape, np.float32)
+        got = exported.call(images, kernels)
+        for ours, wanted in zip(
+            jax.tree.leaves(got), jax.tree.leaves(step(images, kernels)), strict=True
+        ):
+            np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-4)
