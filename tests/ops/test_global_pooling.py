@@ -299,7 +299,7 @@ X = jnp.ones(SHAPE)
         (
             lambda: global_max_pool(X > 0),
             TypeError,
-            "a pool needs a map of numbers, got bool",
+            "the map must hold numbers, got bool",
         ),
         (
             lambda: global_max_pool(X[:, :0]),

@@ -263,7 +263,7 @@ BAD = [
     (
         lambda: im2col(X[0, 0], 3),
         ValueError,
-        "a window with 2 axes needs a map [*batch, 2 spatial axes, channels], "
+        "2 spatial axes need a map [*batch, 2 spatial axes, channels], "
         "got shape (4, 6)",
     ),
     (

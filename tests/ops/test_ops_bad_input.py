@@ -73,7 +73,7 @@ CALLS = [
     (
         lambda: max_pool(X[0, 0], (2, 2)),
         ValueError,
-        "a window with 2 axes needs a map [*batch, 2 spatial axes, channels], "
+        "2 spatial axes need a map [*batch, 2 spatial axes, channels], "
         "got shape (4, 3)",
     ),
     (
@@ -81,7 +81,7 @@ CALLS = [
         ValueError,
         "unknown boundary 'wrap'; choose from zero, circular, reflect, edge",
     ),
-    (lambda: max_pool(X > 0, 2), TypeError, "a pool needs a map of numbers, got bool"),
+    (lambda: max_pool(X > 0, 2), TypeError, "the map must hold numbers, got bool"),
     (
         lambda: max_pool(X, 2, p=2),
         TypeError,

@@ -301,7 +301,7 @@ REFUSED = [
     (
         lambda: polyphase_choice(X[0, 0], 2),
         ValueError,
-        r"a window with 2 axes needs a map .* got shape \(4, 3\)",
+        r"2 spatial axes need a map .* got shape \(4, 3\)",
     ),
     (
         lambda: polyphase_choice(X, ()),
@@ -329,7 +329,7 @@ REFUSED = [
     (
         lambda: polyphase_upsample(X > 0, CHOICE, 2, 12),
         TypeError,
-        "a map of numbers, got bool",
+        "map must hold numbers, got bool",
     ),
     (
         lambda: polyphase_upsample([[1.0]], CHOICE, 2, 12),

@@ -95,7 +95,7 @@ REFUSED = [
     (
         lambda: space_to_depth(X[0, 0], 2),
         ValueError,
-        "a window with 2 axes needs a map [*batch, 2 spatial axes, channels], "
+        "2 spatial axes need a map [*batch, 2 spatial axes, channels], "
         "got shape (6, 3)",
     ),
 ]

@@ -271,7 +271,7 @@ POOLED, SWITCHES = jnp.ones((2, 4, 3, 3)), jnp.zeros((2, 4, 3, 3), jnp.int32)
         (
             lambda: max_pool_with_switches(X > 0, 2),
             TypeError,
-            "a pool needs a map of numbers, got bool",
+            "the map must hold numbers, got bool",
         ),
         (
             lambda: max_unpool(POOLED, SWITCHES, (5, 5), 2),
