@@ -289,7 +289,7 @@ X = jnp.ones(SHAPE)
         (
             lambda: global_max_pool(X[0, 0]),
             ValueError,
-            r"needs a map \[\*batch, 2 spatial axes, channels\], got shape \(4, 3\)",
+            r"need a map \[\*batch, 2 spatial axes, channels\], got shape \(4, 3\)",
         ),
         (
             lambda: global_avg_pool(X.astype(jnp.int32)),
@@ -329,7 +329,7 @@ X = jnp.ones(SHAPE)
         (
             lambda: adaptive_max_pool(X[0], (2, 2, 2)),
             ValueError,
-            r"needs a map \[\*batch, 3 spatial axes, channels\], got shape \(5, 4, 3\)",
+            r"need a map \[\*batch, 3 spatial axes, channels\], got shape \(5, 4, 3\)",
         ),
         (
             lambda: adaptive_avg_pool(X.astype(jnp.int32), 2),

@@ -261,7 +261,7 @@ POOLED, SWITCHES = jnp.ones((2, 4, 3, 3)), jnp.zeros((2, 4, 3, 3), jnp.int32)
         (
             lambda: max_pool_with_switches(X[0, 0], 2),
             ValueError,
-            r"needs a map \[\*batch, 2 spatial axes, channels\], got shape \(4, 3\)",
+            r"need a map \[\*batch, 2 spatial axes, channels\], got shape \(4, 3\)",
         ),
         (
             lambda: max_pool_with_switches(X, ()),
