@@ -1,8 +1,11 @@
 """Residual blocks. Source: He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385
 
-Where a block subsamples (`strides` above 1), `pool=None` strides the convolution, as
-the paper does. Any other `pool` convolves at full size and pools after the ReLU, and
-pools the shortcut alike. Parameters are the same either way.
+Where a block subsamples (`strides` above 1), its convolution and its shortcut do, as in
+the paper. With a `pool` the convolution has full size, and after its ReLU that pool
+takes the strides, with windows as large; it does so on the shortcut too. `downsample`
+is as in `layers.subsampling`: it takes the strides from the convolution, or from
+`pool`, which then runs at stride 1. Parameters are the same in every case, but for a
+pool's own weights.
 """
 
 import functools
@@ -17,6 +20,7 @@ from jaxtyping import Float
 from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.conv import Conv
 from cnnlab.layers.pool import Pool
+from cnnlab.layers.subsampling import resolve_downsample, thin
 from cnnlab.ops import pools
 
 Map = Float[Array, "*batch height width channels"]
@@ -35,45 +39,61 @@ class BasicBlock(nn.Module):
     strides: int = 1
     shortcut: str = "projection"
     pool: str | Callable | None = None
+    downsample: str | Callable | None = None
     boundary: str = "zero"
     dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
-        conv, norm, subsample = _parts(self, train)
-        y = nn.relu(norm()(conv(self.features, 3, padding=1, **_stride(self))(x)))
-        y = norm()(conv(self.features, 3, padding=1)(subsample(y)))
-        return nn.relu(y + _shortcut(self, x, self.features, train))
+        conv, norm = layers_of(self, train)
+        y = conv(self.features, 3, padding=1, strides=conv_strides(self))(x)
+        y, x = thin_both(self, nn.relu(norm()(y)), x, train)
+        y = norm()(conv(self.features, 3, padding=1)(y))
+        return nn.relu(y + shortcut_of(self, x, y, conv, norm))
 
 
 class BottleneckBlock(nn.Module):
     """1x1, 3x3 and 1x1 convolutions around a shortcut (figure 5, right).
 
-    The 3x3 convolution subsamples, as in torchvision's ResNet v1.5; the paper's first
-    1x1 does. The block gives `4 * features` channels.
+    It gives `4 * features` channels.
 
     Attributes:
         shortcut: as in `BasicBlock`.
+        subsampling_conv: which convolution has the strides: 0 for the first 1x1, as in
+            the paper, 1 for the 3x3, as in torchvision ("v1.5").
     """
 
     features: int
     strides: int = 1
     shortcut: str = "projection"
     pool: str | Callable | None = None
+    downsample: str | Callable | None = None
     boundary: str = "zero"
     dtype: DTypeLike | None = None
+    subsampling_conv: int = 1
 
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
-        conv, norm, subsample = _parts(self, train)
-        y = nn.relu(norm()(conv(self.features, 1)(x)))
-        y = nn.relu(norm()(conv(self.features, 3, padding=1, **_stride(self))(y)))
-        y = norm()(conv(4 * self.features, 1)(subsample(y)))
-        return nn.relu(y + _shortcut(self, x, 4 * self.features, train))
+        conv, norm = layers_of(self, train)
+        if self.subsampling_conv not in (0, 1):
+            raise ValueError(
+                f"subsampling_conv {self.subsampling_conv!r} must be 0, for the first "
+                "1x1 convolution, or 1, for the 3x3"
+            )
+        y = x
+        for i, (size, padding) in enumerate(((1, 0), (3, 1))):
+            here = self.subsampling_conv == i
+            strides = conv_strides(self) if here else 1
+            y = conv(self.features, size, padding=padding, strides=strides)(y)
+            y = nn.relu(norm()(y))
+            if here:
+                y, x = thin_both(self, y, x, train)
+        y = norm()(conv(4 * self.features, 1)(y))
+        return nn.relu(y + shortcut_of(self, x, y, conv, norm))
 
 
-def _parts(block: nn.Module, train: bool):
-    """The block's convolution, its normalisation, and its pool where it has one."""
+def layers_of(block: nn.Module, train: bool):
+    """The block's convolution and its normalisation, its attributes checked."""
     # Even where the block needs neither: another one of the net will.
     if block.shortcut not in SHORTCUTS:
         raise ValueError(
@@ -81,6 +101,8 @@ def _parts(block: nn.Module, train: bool):
         )
     if block.pool is not None:
         pools.resolve(block.pool)
+    if block.downsample is not None:
+        resolve_downsample(block.downsample)
     conv = functools.partial(
         Conv,
         use_bias=False,
@@ -91,29 +113,44 @@ def _parts(block: nn.Module, train: bool):
     norm = functools.partial(
         BatchNorm, use_running_average=not train, dtype=block.dtype
     )
-
-    def subsample(x):
-        if block.pool is None or block.strides == 1:
-            return x
-        return Pool(block.pool, block.strides, boundary=block.boundary)(x, train=train)
-
-    return conv, norm, subsample
+    return conv, norm
 
 
-def _stride(block: nn.Module) -> dict[str, int]:
-    return {"strides": block.strides if block.pool is None else 1}
+def conv_strides(block: nn.Module) -> int:
+    """The strides that the block's convolutions take themselves."""
+    return block.strides if block.pool is None and block.downsample is None else 1
 
 
-def _shortcut(block: nn.Module, x: Map, features: int, train: bool) -> Map:
+def thin_both(block: nn.Module, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
+    """The branch and the shortcut, thinned by what is not the convolutions' strides."""
+    if block.strides == 1 or conv_strides(block) > 1:
+        return y, x
+    if block.pool is not None and block.downsample is not None:
+        window = block.strides
+        padding = ((window - 1) // 2, window // 2)
+        dense = functools.partial(
+            Pool, block.pool, window, 1, (padding,) * 2, boundary=block.boundary
+        )
+        y, x = (dense()(y, train=train), dense()(x, train=train))
+    return thin(
+        y,
+        x,
+        strides=block.strides,
+        downsample=block.pool if block.downsample is None else block.downsample,
+        boundary=block.boundary,
+        train=train,
+    )
+
+
+def shortcut_of(block: nn.Module, x: Map, y: Map, conv, norm) -> Map:
+    """What is added to the branch `y`: the input, made to fit where it does not."""
+    strides, features = conv_strides(block), y.shape[-1]
     if block.strides == 1 and x.shape[-1] == features:
         return x
-    conv, norm, subsample = _parts(block, train)
-    x = subsample(x)
     if block.shortcut == "projection":
-        x = conv(features, 1, padding="VALID", name="projection", **_stride(block))(x)
+        x = conv(features, 1, strides, "VALID", name="projection")(x)
         return norm(name="projection_norm")(x)
-    if block.pool is None:
-        x = x[..., :: block.strides, :: block.strides, :]
+    x = thin(x, strides=strides)
     more = features - x.shape[-1]
     if more < 0:
         raise ValueError(

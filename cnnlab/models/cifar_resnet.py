@@ -1,75 +1,115 @@
 """The residual networks for 32x32 images."""
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.layers import BasicBlock, BatchNorm, Conv
+from cnnlab.layers import BasicBlock, BatchNorm
+from cnnlab.layers.repeated import repeated
+from cnnlab.models.network import Network
 from cnnlab.models.registry import models
-from cnnlab.ops import global_pools, pools
+from cnnlab.ops import global_pools
 
 
-class CifarResNet(nn.Module):
-    """Three stages of 16, 32 and 64 maps, the last two entered by subsampling."""
+class CifarResNet(Network, kw_only=True):
+    """Three stages of 16, 32 and 64 maps, the last two entered by subsampling.
 
-    num_classes: int
+    Attributes:
+        blocks_per_stage: the paper's n; the network has 6n + 2 layers.
+        pool: None subsamples by strided convolutions, as the paper does; any other pool
+            takes the place of both strides, on the residual branch and the shortcut.
+        head_pool: any of `ops.global_pools`.
+        shortcut: "pad" is option A, "projection" option B.
+        scan: whether the blocks of a stage after its first one run as one loop, their
+            parameters stacked: it compiles in a time that does not grow with them.
+    """
+
+    num_classes: int = 10
     blocks_per_stage: int
-    shortcut: str
-    pool: str | Callable | None
-    head_pool: Callable
-    boundary: str
-    dtype: DTypeLike | None
+    pool: str | Callable | None = None
+    head_pool: str | Callable = "global_avg_pool"
+    shortcut: str = "pad"
+    scan: bool = False
+
+    image_shape = (32, 32, 3)
+
+    def __post_init__(self):
+        super().__post_init__()
+        global_pools.resolve(self.head_pool)
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
-        x = Conv(
+        norm = BatchNorm(use_running_average=not train, dtype=self.dtype)
+        x = self.conv(
+            x,
             16,
             3,
             padding=1,
             use_bias=False,
-            boundary=self.boundary,
-            dtype=self.dtype,
             kernel_init=nn.initializers.he_normal(),
-        )(x)
-        x = BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
-        x = nn.relu(x)
+            then=lambda x: nn.relu(norm(x)),
+        )
         for features in (16, 32, 64):
-            for block in range(self.blocks_per_stage):
-                x = BasicBlock(
-                    features,
-                    strides=2 if block == 0 and features > 16 else 1,
-                    shortcut=self.shortcut,
-                    pool=self.pool,
-                    boundary=self.boundary,
-                    dtype=self.dtype,
-                )(x, train=train)
-        x = self.head_pool(x)
+            block = functools.partial(
+                BasicBlock,
+                features,
+                shortcut=self.shortcut,
+                pool=self.pool,
+                downsample=self.downsample,
+                boundary=self.boundary,
+                dtype=self.dtype,
+            )
+            x = block(2 if features > 16 else 1)(x, train=train)
+            x = repeated(block, self.blocks_per_stage - 1, x, train, scan=self.scan)
+        x = global_pools.resolve(self.head_pool)(x)
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
 
 @models.register
-def resnet20(
-    num_classes: int = 10,
-    *,
-    pool: str | Callable | None = None,
-    head_pool: str | Callable = "global_avg_pool",
-    shortcut: str = "pad",
-    boundary: str = "zero",
-    dtype: DTypeLike | None = None,
-) -> CifarResNet:
+def resnet20(**options) -> CifarResNet:
     """ResNet-20 for CIFAR: 269,722 parameters for three channels.
 
     He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, section 4.2, with
-    n = 3 and option A shortcuts (`shortcut="projection"` is option B). `pool=None`
-    subsamples by strided convolution, as the paper does; any other pool takes the
-    place of both strides, on the residual branch and on the shortcut. `head_pool` is
-    any of `ops.global_pools`.
+    n = 3 and option A shortcuts (`shortcut="projection"` is option B, 2,752 parameters
+    more). Kernels start from He's rule (a normal distribution of variance 2 / fan-in),
+    the last layer from LeCun's, biases from 0.
     """
-    pool = pool if pool is None else pools.resolve(pool)
-    head_pool = global_pools.resolve(head_pool)
-    return CifarResNet(num_classes, 3, shortcut, pool, head_pool, boundary, dtype)
+    return CifarResNet(blocks_per_stage=3, **options)
+
+
+@models.register
+def resnet32(**options) -> CifarResNet:
+    """ResNet-32 for CIFAR: 464,154 parameters. As `resnet20`, with n = 5."""
+    return CifarResNet(blocks_per_stage=5, **options)
+
+
+@models.register
+def resnet44(**options) -> CifarResNet:
+    """ResNet-44 for CIFAR: 658,586 parameters. As `resnet20`, with n = 7."""
+    return CifarResNet(blocks_per_stage=7, **options)
+
+
+@models.register
+def resnet56(**options) -> CifarResNet:
+    """ResNet-56 for CIFAR: 853,018 parameters. As `resnet20`, with n = 9."""
+    return CifarResNet(blocks_per_stage=9, **options)
+
+
+@models.register
+def resnet110(**options) -> CifarResNet:
+    """ResNet-110 for CIFAR: 1,727,962 parameters. As `resnet20`, with n = 18.
+
+    Its blocks run as loops (`scan=True`), so that it compiles in seconds.
+    """
+    return CifarResNet(blocks_per_stage=18, **{"scan": True} | options)
+
+
+@models.register
+def resnet1202(**options) -> CifarResNet:
+    """ResNet-1202 for CIFAR: 19,421,274 parameters. As `resnet110`, with n = 200."""
+    return CifarResNet(blocks_per_stage=200, **{"scan": True} | options)

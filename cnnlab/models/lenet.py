@@ -1,35 +1,27 @@
 """LeNet-5 as it is built today."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.layers import Conv, Pool
+from cnnlab.models.network import Network
 from cnnlab.models.registry import models
-from cnnlab.ops import pools
 
 
-class LeNet5(nn.Module):
+class LeNet5(Network, kw_only=True):
     """Two 5x5 convolutions, each pooled 2x2, and three dense layers, with ReLUs."""
 
-    num_classes: int
-    pool: str | Callable
-    boundary: str
-    dtype: DTypeLike | None
+    num_classes: int = 10
+
+    image_shape = (28, 28, 1)
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
         for features, padding in ((6, "SAME"), (16, "VALID")):
-            conv = Conv(
-                features, 5, padding=padding, boundary=self.boundary, dtype=self.dtype
-            )
-            pool = Pool(self.pool, 2, boundary=self.boundary)
-            x = pool(nn.relu(conv(x)), train=train)
+            x = self.conv(x, features, 5, padding=padding)
+            x = self.subsample(x, 2, 2, train=train)
         x = x.reshape(x.shape[0], -1)
         for features in (120, 84):
             x = nn.relu(nn.Dense(features, dtype=self.dtype)(x))
@@ -37,13 +29,7 @@ class LeNet5(nn.Module):
 
 
 @models.register
-def lenet5(
-    num_classes: int = 10,
-    *,
-    pool: str | Callable = "max_pool",
-    boundary: str = "zero",
-    dtype: DTypeLike | None = None,
-) -> LeNet5:
+def lenet5(**options) -> LeNet5:
     """LeNet-5 for 28x28 images (28-14-10-5): 61,706 parameters for one channel.
 
     The layout of LeCun et al., 1998, "Gradient-based learning applied to document
@@ -52,4 +38,4 @@ def lenet5(
     a softmax output. Weights start from a normal distribution of variance 1 / fan-in
     (LeCun's rule; He's, twice that, trains worse under max pooling), biases from 0.
     """
-    return LeNet5(num_classes, pools.resolve(pool), boundary, dtype)
+    return LeNet5(**options)

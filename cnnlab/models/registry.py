@@ -1,9 +1,6 @@
 """Models by name."""
 
-import inspect
-
-import flax.linen as nn
-
+from cnnlab.models.network import Network, options_of
 from cnnlab.ops.registry import Registry
 
 models = Registry("model")
@@ -14,24 +11,28 @@ def list_models() -> list[str]:
     return sorted(models)
 
 
-def create_model(name: str, num_classes: int = 10, **options) -> nn.Module:
+def create_model(name: str, num_classes: int | None = None, **options) -> Network:
     """The model of that name, to be used as `init(key, x)` and `apply(variables, x)`.
 
     Images are `[batch, height, width, channels]`, scores `[batch, num_classes]`.
     `apply(..., train=True)` updates "batch_stats" where there are any and needs the rng
-    stream "pool" where the pool draws; evaluation needs no rngs.
+    streams "pool" where the pool draws and "dropout" where there is dropout; evaluation
+    needs no rngs.
 
     Args:
-        options: those of the model's own function, such as `pool="lp_pool(p=3.0)"`.
+        num_classes: None is the paper's.
+        options: those of the model's class, such as `pool="lp_pool(p=3.0)"`.
 
     Raises:
         ValueError: an unknown model, pool or option.
     """
-    build = models.resolve(name)
-    choices = list(inspect.signature(build).parameters)[1:]
+    model = models.resolve(name)()
+    choices = options_of(type(model))
     for option in options:
         if option not in choices:
             raise ValueError(
                 f"{name} has no option {option!r}; its options: {', '.join(choices)}"
             )
-    return build(num_classes, **options)
+    if num_classes is not None:
+        options["num_classes"] = num_classes
+    return model.clone(**options) if options else model

@@ -4,45 +4,40 @@ from collections.abc import Callable
 
 import flax.linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from cnnlab.layers import Conv, Pool
+from cnnlab.models.network import Network
 from cnnlab.models.registry import models
-from cnnlab.ops import local_response_norm, pools
+from cnnlab.ops import local_response_norm
 
 
-class ZeilerFergus(nn.Module):
-    """Three 5x5 convolutions of 64 maps, each with ReLU and an overlapping pool."""
+class ZeilerFergus(Network, kw_only=True):
+    """Three 5x5 convolutions of 64 maps, each with ReLU and an overlapping pool.
 
-    num_classes: int
-    pool: str | Callable
-    boundary: str
-    lrn: bool
-    dtype: DTypeLike | None
+    Attributes:
+        lrn: whether response normalisation follows each pool.
+    """
+
+    num_classes: int = 10
+    pool: str | Callable = "stochastic_pool"
+    lrn: bool = False
+
+    image_shape = (28, 28, 1)
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
         for _ in range(3):
-            x = Conv(64, 5, boundary=self.boundary, dtype=self.dtype)(x)
-            pool = Pool(self.pool, 3, 2, "SAME", boundary=self.boundary)
-            x = pool(nn.relu(x), train=train)
+            x = self.conv(x, 64, 5)
+            x = self.subsample(x, 3, 2, "SAME", train=train)
             x = local_response_norm(x) if self.lrn else x
         x = x.reshape(x.shape[0], -1)
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
 
 @models.register
-def zeiler_fergus(
-    num_classes: int = 10,
-    *,
-    pool: str | Callable = "stochastic_pool",
-    boundary: str = "zero",
-    lrn: bool = False,
-    dtype: DTypeLike | None = None,
-) -> ZeilerFergus:
+def zeiler_fergus(**options) -> ZeilerFergus:
     """The net of Zeiler and Fergus, 2013 (28-14-7-4): 216,842 parameters for 28x28x1.
 
     Three 5x5 convolutions of 64 maps, each with ReLU and a 3x3 pool at stride 2, and a
@@ -51,4 +46,4 @@ def zeiler_fergus(
     2012, as it gives none. Weights start from a normal distribution of variance
     1 / fan-in (LeCun's rule), biases from 0.
     """
-    return ZeilerFergus(num_classes, pools.resolve(pool), boundary, lrn, dtype)
+    return ZeilerFergus(**options)

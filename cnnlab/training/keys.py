@@ -8,10 +8,10 @@ import jax
 from jax import Array
 from jaxtyping import Key
 
-_ROLES = {"parameters": 0, "validation": 1, "order": 2, "pool": 3}
+ROLES = {"parameters": 0, "validation": 1, "order": 2, "pool": 3, "dropout": 4}
 
 
 def key_for(seed: int | Array, role: str, step: int | Array = 0) -> Key[Array, ""]:
-    """The key of `role` at `step`: "parameters", "validation", "order" or "pool"."""
-    key = jax.random.fold_in(jax.random.key(seed), _ROLES[role])
+    """The key of `role` (one of `ROLES`) at `step`."""
+    key = jax.random.fold_in(jax.random.key(seed), ROLES[role])
     return jax.random.fold_in(key, step)

@@ -76,7 +76,10 @@ def train_step(
             variables(params, state.batch_stats),
             images,
             train=True,
-            rngs={"pool": key_for(state.seed, "pool", state.step)},
+            rngs={
+                role: key_for(state.seed, role, state.step)
+                for role in ("pool", "dropout")
+            },
             mutable=["batch_stats"],
         )
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

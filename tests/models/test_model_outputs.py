@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from expected_models import EXPECTED, smallest_of_each_family
 
 from cnnlab.models import create_model, list_models
 
@@ -15,28 +16,32 @@ fast_compile = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
 
-IMAGE_SHAPES = {
-    "lenet5": (28, 28, 1),
-    "resnet20": (16, 16, 3),
-    "zeiler_fergus": (28, 28, 1),
-}
-
-MODELS = pytest.mark.parametrize("name", list_models())
+FAMILIES = smallest_of_each_family()
+EVERY_FAMILY = pytest.mark.parametrize("name", FAMILIES)
+# Larger members of a family take long to compile, and bring nothing new but size.
+EVERY_MODEL = pytest.mark.parametrize(
+    "name",
+    [
+        name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow)
+        for name in list_models()
+    ],
+)
 
 
 def images(name, seed=0):
-    values = np.random.default_rng(seed).normal(size=(2, *IMAGE_SHAPES[name]))
+    side, channels = EXPECTED[name].tiny_side, create_model(name).image_shape[-1]
+    values = np.random.default_rng(seed).normal(size=(2, side, side, channels))
     return jnp.asarray(values, jnp.float32)
 
 
 @functools.cache
 def begin(name):
     """The variables of the model, which are the same for every pool and boundary."""
-    x = jax.ShapeDtypeStruct((1, *IMAGE_SHAPES[name]), jnp.float32)
+    x = jax.ShapeDtypeStruct(images(name).shape, jnp.float32)
     return create_model(name).lazy_init(jax.random.key(0), x)
 
 
-@MODELS
+@EVERY_FAMILY
 def test_in_training_the_scores_change_with_the_pools_rng(name):
     model, x, variables = (
         create_model(name, pool="stochastic_pool"),
@@ -46,7 +51,7 @@ def test_in_training_the_scores_change_with_the_pools_rng(name):
 
     @fast_compile
     def scores(seed):
-        rngs = {"pool": jax.random.key(seed)}
+        rngs = {"pool": jax.random.key(seed), "dropout": jax.random.key(0)}
         apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
         return apply(variables, x, rngs=rngs)[0]
 
@@ -54,21 +59,23 @@ def test_in_training_the_scores_change_with_the_pools_rng(name):
     assert (scores(0) != scores(1)).any()
 
 
-@MODELS
+@EVERY_FAMILY
 def test_in_evaluation_a_model_that_draws_needs_no_rng(name):
     apply = fast_compile(create_model(name, pool="stochastic_pool").apply)
     assert jnp.isfinite(apply(begin(name), images(name))).all()
 
 
-@MODELS
+@EVERY_MODEL
 @pytest.mark.parametrize("pool", ["max_pool", "stochastic_pool"])
 def test_a_gradient_step_is_finite_and_lowers_the_loss(name, pool):
     model, x, labels = create_model(name, pool=pool), images(name), jnp.array([3, 5])
 
+    rngs = {"pool": jax.random.key(0), "dropout": jax.random.key(1)}
+
     def loss(params, batch_stats):
         variables = {"params": params} | batch_stats
         apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
-        scores, _ = apply(variables, x, rngs={"pool": jax.random.key(0)})
+        scores, _ = apply(variables, x, rngs=rngs)
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
         return cross_entropy.mean()
 
