@@ -4,6 +4,10 @@ from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.conv import Conv
 from cnnlab.layers.conv_transpose import ConvTranspose
 from cnnlab.layers.pool import Pool
+from cnnlab.layers.preactivation import (
+    PreactivationBlock,
+    PreactivationBottleneck,
+)
 from cnnlab.layers.residual import BasicBlock, BottleneckBlock
 from cnnlab.layers.separable_conv import DepthwiseConv, SeparableConv
 
@@ -15,5 +19,7 @@ __all__ = [
     "ConvTranspose",
     "DepthwiseConv",
     "Pool",
+    "PreactivationBlock",
+    "PreactivationBottleneck",
     "SeparableConv",
 ]

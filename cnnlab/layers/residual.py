@@ -49,7 +49,7 @@ class BasicBlock(nn.Module):
         y = conv(self.features, 3, padding=1, strides=conv_strides(self))(x)
         y, x = thin_both(self, nn.relu(norm()(y)), x, train)
         y = norm()(conv(self.features, 3, padding=1)(y))
-        return nn.relu(y + shortcut_of(self, x, y, conv, norm))
+        return nn.relu(y + shortcut_of(self, x, y.shape[-1], conv, norm))
 
 
 class BottleneckBlock(nn.Module):
@@ -89,7 +89,7 @@ class BottleneckBlock(nn.Module):
             if here:
                 y, x = thin_both(self, y, x, train)
         y = norm()(conv(4 * self.features, 1)(y))
-        return nn.relu(y + shortcut_of(self, x, y, conv, norm))
+        return nn.relu(y + shortcut_of(self, x, y.shape[-1], conv, norm))
 
 
 def layers_of(block: nn.Module, train: bool):
@@ -142,14 +142,14 @@ def thin_both(block: nn.Module, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
     )
 
 
-def shortcut_of(block: nn.Module, x: Map, y: Map, conv, norm) -> Map:
-    """What is added to the branch `y`: the input, made to fit where it does not."""
-    strides, features = conv_strides(block), y.shape[-1]
+def shortcut_of(block: nn.Module, x: Map, features: int, conv, norm=None) -> Map:
+    """What is added to the branch: the thinned input, made to fit where it does not."""
+    strides = conv_strides(block)
     if block.strides == 1 and x.shape[-1] == features:
         return x
     if block.shortcut == "projection":
         x = conv(features, 1, strides, "VALID", name="projection")(x)
-        return norm(name="projection_norm")(x)
+        return x if norm is None else norm(name="projection_norm")(x)
     x = thin(x, strides=strides)
     more = features - x.shape[-1]
     if more < 0:

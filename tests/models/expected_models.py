@@ -33,6 +33,27 @@ def _cifar_resnet(parameters: int, blocks_per_stage: int) -> Expected:
     return Expected(parameters, {"Conv_0": 32} | sides, 8)
 
 
+def _resnet(parameters: int, depth: int, *, cifar: bool = False) -> Expected:
+    block = "BottleneckBlock" if depth > 34 else "BasicBlock"
+    return Expected(parameters, _stages(block, depth, 32 if cifar else 56), 32)
+
+
+def _resnet_v2(parameters: int, depth: int) -> Expected:
+    block = "PreactivationBottleneck" if depth > 34 else "PreactivationBlock"
+    return Expected(parameters, _stages(block, depth, 56), 32)
+
+
+def _stages(block: str, depth: int, side: int) -> dict[str, int]:
+    """The sides after a stem that gives `side`; each stage but the first halves it."""
+    stages = {
+        **{18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)},
+        **{101: (3, 4, 23, 3), 152: (3, 8, 36, 3)},
+    }[depth]
+    sides = [side // 2**stage for stage, n in enumerate(stages) for _ in range(n)]
+    stem = {"Conv_0": 112, "Pool_0": 56} if side == 56 else {"Conv_0": 32}
+    return stem | {f"{block}_{i}": side for i, side in enumerate(sides)}
+
+
 # Those in a loop keep the names of the first blocks of their stages.
 LOOPED = {"Conv_0": 32, "BasicBlock_0": 32, "BasicBlock_2": 16, "BasicBlock_4": 8}
 
@@ -54,6 +75,23 @@ EXPECTED = {
     "resnet56": _cifar_resnet(853_018, 9),
     "resnet110": Expected(1_727_962, LOOPED, 8),
     "resnet1202": Expected(19_421_274, LOOPED, 8),
+    "resnet18": _resnet(11_689_512, 18),
+    "resnet34": _resnet(21_797_672, 34),
+    "resnet50": _resnet(25_557_032, 50),
+    "resnet101": _resnet(44_549_160, 101),
+    "resnet152": _resnet(60_192_808, 152),
+    "resnet18_v1": _resnet(11_689_512, 18),
+    "resnet34_v1": _resnet(21_797_672, 34),
+    "resnet50_v1": _resnet(25_557_032, 50),
+    "resnet101_v1": _resnet(44_549_160, 101),
+    "resnet152_v1": _resnet(60_192_808, 152),
+    "resnet18_v2": _resnet_v2(11_687_720, 18),
+    "resnet34_v2": _resnet_v2(21_795_880, 34),
+    "resnet50_v2": _resnet_v2(25_549_352, 50),
+    "resnet101_v2": _resnet_v2(44_541_480, 101),
+    "resnet152_v2": _resnet_v2(60_185_128, 152),
+    "cifar_resnet18": _resnet(11_173_962, 18, cifar=True),
+    "cifar_resnet50": _resnet(23_520_842, 50, cifar=True),
 }
 
 

@@ -73,6 +73,25 @@ def test_a_pool_without_weights_changes_no_variable(name):
             assert shapes(name, pool=pool) == wanted, pool
 
 
+@MODELS
+def test_a_downsampling_changes_no_variable_and_no_size(name):
+    assert shapes(name, downsample="blur_pool(window_shape=3)") == shapes(name)
+
+
+@FAMILIES
+def test_every_downsampling_without_weights_changes_no_variable(name):
+    wanted = shapes(name, boundary="circular")
+    for spec in ("max_pool", "adaptive_polyphase(pool=None)", "spectral_pool"):
+        assert shapes(name, boundary="circular", downsample=spec) == wanted, spec
+
+
+@FAMILIES
+def test_an_unknown_downsampling_is_refused_with_the_choices(name):
+    with pytest.raises(ValueError, match="unknown pool 'no_pool'") as error:
+        create_model(name, downsample="no_pool(window_shape=3)")
+    assert str(error.value).endswith(f"choose from {', '.join(sorted(pools))}")
+
+
 def gives_the_size_of_its_window(pool):
     """Not so where a ratio stands for the strides."""
     out = jax.eval_shape(lambda x: pool(x, 2, 2), jnp.zeros((1, 28, 28, 1)))
