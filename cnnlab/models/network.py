@@ -47,11 +47,7 @@ class Network(nn.Module, kw_only=True):
             pools.resolve(self.pool)
         if self.downsample is not None:
             resolve_downsample(self.downsample)
-        if self.boundary not in windows.BOUNDARIES:
-            raise ValueError(
-                f"unknown boundary {self.boundary!r}; "
-                f"choose from {', '.join(windows.BOUNDARIES)}"
-            )
+        windows.check_boundary(self.boundary)
 
     def conv(self, x: Array, *args, train: bool = False, **options) -> Array:
         """`layers.subsampling.strided_conv` under the network's options."""

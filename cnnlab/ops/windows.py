@@ -73,10 +73,7 @@ def geometry(
     dilation = sizes(dilation, rank, "dilation")
     extent = tuple((w - 1) * d + 1 for w, d in zip(window_shape, dilation, strict=True))
     pairs = _padding_pairs(padding, spatial_shape, extent, strides)
-    if boundary not in BOUNDARIES:
-        raise ValueError(
-            f"unknown boundary {boundary!r}; choose from {', '.join(BOUNDARIES)}"
-        )
+    check_boundary(boundary)
     padded = tuple(n + a + b for n, (a, b) in zip(spatial_shape, pairs, strict=True))
     if any(e > n for e, n in zip(extent, padded, strict=True)):
         raise ValueError(f"{argument} {extent} exceeds the padded map {padded}")
@@ -84,6 +81,18 @@ def geometry(
         (n - e) // s + 1 for n, e, s in zip(padded, extent, strides, strict=True)
     )
     return Geometry(window_shape, strides, pairs, boundary, dilation, output)
+
+
+def check_boundary(boundary: str) -> None:
+    """Refuses what names no boundary.
+
+    Raises:
+        ValueError: it is none of `BOUNDARIES`.
+    """
+    if not isinstance(boundary, str) or boundary not in BOUNDARIES:
+        raise ValueError(
+            f"unknown boundary {boundary!r}; choose from {', '.join(BOUNDARIES)}"
+        )
 
 
 def rank_of(window_shape: Sizes, argument: str = "window_shape") -> int:

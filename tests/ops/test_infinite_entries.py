@@ -47,8 +47,9 @@ def _pooled(name, window, **options):
     return pools[name](x, 2, 2, **options).item()
 
 
-@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("name", pools)
 def test_windows_with_an_infinity(name):
+    assert name in SEEN, f"{name} has no row for infinities here"
     got = [_pooled(name, window) for window in WINDOWS]
     np.testing.assert_allclose(got, SEEN[name], rtol=1e-6)
 

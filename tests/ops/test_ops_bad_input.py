@@ -81,6 +81,11 @@ CALLS = [
         ValueError,
         "unknown boundary 'wrap'; choose from zero, circular, reflect, edge",
     ),
+    (
+        lambda: max_pool(X, 2, boundary=[]),
+        ValueError,
+        "unknown boundary []; choose from zero, circular, reflect, edge",
+    ),
     (lambda: max_pool(X > 0, 2), TypeError, "the map must hold numbers, got bool"),
     (
         lambda: max_pool(X, 2, p=2),
