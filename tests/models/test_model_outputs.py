@@ -106,3 +106,24 @@ def test_on_a_torus_resnet20_does_not_see_shifts_by_its_whole_stride(pool):
         np.testing.assert_allclose(moved, scores, rtol=1e-4, atol=1e-4)
     moved = apply(variables, jnp.roll(x, (1, 2), axis=(1, 2)))
     assert not np.allclose(moved, scores, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet20", pytest.param("resnet18", marks=pytest.mark.slow)]
+)
+def test_with_exact_downsampling_a_net_on_a_torus_sees_no_shift_at_all(name):
+    # Blocks add a branch and a shortcut, so their choices must agree.
+    exact = {"downsample": "adaptive_polyphase(pool=None)", "boundary": "circular"}
+    model = create_model(name, **exact)
+    side, channels = 4 * EXPECTED[name].tiny_side, model.image_shape[-1]
+    x = np.random.default_rng(0).normal(size=(2, side, side, channels))
+    variables = begin(name)
+    apply = fast_compile(model.apply)
+    scores = apply(variables, x)
+    for shift in ((1, 0), (0, 1), (5, -2)):
+        moved = apply(variables, np.roll(x, shift, axis=(1, 2)))
+        np.testing.assert_allclose(moved, scores, rtol=1e-3, atol=1e-4)
+    strided = create_model(name, boundary="circular")
+    apply = fast_compile(strided.apply)
+    moved = apply(variables, np.roll(x, (1, 2), axis=(1, 2)))
+    assert not np.allclose(moved, apply(variables, x), rtol=1e-3, atol=1e-4)
