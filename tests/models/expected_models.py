@@ -54,6 +54,25 @@ def _stages(block: str, depth: int, side: int) -> dict[str, int]:
     return stem | {f"{block}_{i}": side for i, side in enumerate(sides)}
 
 
+def _alexnet(parameters: int, tiny_side: int) -> Expected:
+    sides = {"Conv_0": 55, "Pool_0": 27, "Conv_1": 27, "Pool_1": 13}
+    sides |= {"Conv_2": 13, "Conv_3": 13, "Conv_4": 13, "Pool_2": 6}
+    return Expected(parameters, sides, tiny_side)
+
+
+def _vgg(parameters: int, convolutions: tuple[int, ...]) -> Expected:
+    sides = (224, 112, 56, 28, 14)
+    of_convolutions = (
+        side for side, n in zip(sides, convolutions, strict=True) for _ in range(n)
+    )
+    return Expected(
+        parameters,
+        {f"Conv_{i}": side for i, side in enumerate(of_convolutions)}
+        | {f"Pool_{i}": side // 2 for i, side in enumerate(sides)},
+        32,
+    )
+
+
 # Those in a loop keep the names of the first blocks of their stages.
 LOOPED = {"Conv_0": 32, "BasicBlock_0": 32, "BasicBlock_2": 16, "BasicBlock_4": 8}
 
@@ -92,6 +111,24 @@ EXPECTED = {
     "resnet152_v2": _resnet_v2(60_185_128, 152),
     "cifar_resnet18": _resnet(11_173_962, 18, cifar=True),
     "cifar_resnet50": _resnet(23_520_842, 50, cifar=True),
+    "alexnet": _alexnet(61_100_840, 63),
+    "alexnet_2012": _alexnet(60_965_224, 67),
+    "zfnet": Expected(
+        62_357_608,
+        {
+            **{"Conv_0": 110, "Pool_0": 55, "Conv_1": 26, "Pool_1": 13},
+            **{"Conv_2": 13, "Conv_3": 13, "Conv_4": 13, "Pool_2": 6},
+        },
+        53,
+    ),
+    "vgg11": _vgg(132_863_336, (1, 1, 2, 2, 2)),
+    "vgg13": _vgg(133_047_848, (2, 2, 2, 2, 2)),
+    "vgg16": _vgg(138_357_544, (2, 2, 3, 3, 3)),
+    "vgg19": _vgg(143_667_240, (2, 2, 4, 4, 4)),
+    "vgg11_bn": _vgg(132_868_840, (1, 1, 2, 2, 2)),
+    "vgg13_bn": _vgg(133_053_736, (2, 2, 2, 2, 2)),
+    "vgg16_bn": _vgg(138_365_992, (2, 2, 3, 3, 3)),
+    "vgg19_bn": _vgg(143_678_248, (2, 2, 4, 4, 4)),
 }
 
 

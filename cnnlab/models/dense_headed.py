@@ -1,0 +1,69 @@
+"""What the networks with dense layers at their end share."""
+
+from collections.abc import Sequence
+
+from jax import Array
+from jaxtyping import Float
+
+from cnnlab.layers.dense_head import DenseHead
+from cnnlab.models.network import Network
+from cnnlab.ops.arguments import check_count
+
+HEADS = ("dense", "conv")
+
+
+class DenseHeaded(Network, kw_only=True):
+    """A network whose last map is read by dense layers, at one place or at many.
+
+    With `head="dense"` the first of them reads the whole map, so its weights are those
+    of one size of images: the paper's, or any other that the network began on. With
+    `head="conv"` it reads windows of `head_window` entries a side, and
+    `apply` gives a score for every class at each place, `[batch, rows, columns,
+    classes]`. Parameters have the same names and shapes either way, and begin alike.
+    Images of the paper's size get the same scores to the bit, `[:, 0, 0]` of the map.
+
+    A score of a larger image's map is not that of the crop below it wherever the
+    network pads its maps: the crop's margin is padding, the image's goes on. The two
+    are equal to rounding in a network without padding alone, `diagnostics.dense_scores`
+    tells how far they are apart.
+
+    Attributes:
+        head: "dense" or "conv".
+        head_window: how many entries a side of the last map the convolution reads. The
+            default is what the paper's images leave, whatever images the network
+            begins on; another size is for weights that began on other images.
+    """
+
+    head: str = "dense"
+    head_window: int = 6
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.head not in HEADS:
+            raise ValueError(
+                f"unknown head {self.head!r}; choose from {', '.join(HEADS)}"
+            )
+        check_count("head_window", self.head_window)
+
+    def scores(
+        self,
+        x: Float[Array, "batch height width channels"],
+        hidden: Sequence[int],
+        dropout_rates: Sequence[float],
+        *,
+        train: bool,
+        **options,
+    ) -> Float[Array, "batch *rows_and_columns classes"]:
+        """A `DenseHead` with so many `hidden` features, on the network's last map.
+
+        Args:
+            options: those of `DenseHead`.
+        """
+        scores = DenseHead(
+            (*hidden, self.num_classes),
+            dropout_rates,
+            self.head_window if self.head == "conv" else None,
+            dtype=self.dtype,
+            **options,
+        )(x, train=train)
+        return scores if self.head == "conv" else scores[:, 0, 0]
