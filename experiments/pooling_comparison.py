@@ -49,6 +49,11 @@ class Config:
         "what convolutions and pools see beyond the image",
         choices=("zero", "circular", "reflect", "edge"),
     )
+    downsample: str | None = flags.field(
+        None,
+        "pool that takes every stride of the model, such as "
+        '"blur_pool(window_shape=3)"; none leaves them where its paper has them',
+    )
     seeds: int = flags.field(5, "seeds per pool; seeds are 0 to this less one")
     epochs: int = flags.field(6, "passes over the training images")
     batch_size: int = flags.field(128, "images per step")
@@ -126,6 +131,7 @@ class Config:
         self._validate_names()
 
     def _validate_names(self) -> None:
+        from cnnlab.layers.subsampling import resolve_downsample
         from cnnlab.models import models
         from cnnlab.ops import pools
         from cnnlab.ops.registry import parse_spec
@@ -139,8 +145,14 @@ class Config:
                     registry.resolve(spec)
                 except ValueError as error:
                     raise UserError(name, str(error)) from None
+        if self.downsample is not None:
+            try:
+                resolve_downsample(self.downsample)
+            except ValueError as error:
+                raise UserError("downsample", str(error)) from None
         given = parse_spec(self.model)[1]
-        for option, flag in (("pool", "pools"), ("boundary", "boundary")):
+        flag_of = {"pool": "pools", "boundary": "boundary", "downsample": "downsample"}
+        for option, flag in flag_of.items():
             if option in given:
                 raise UserError("model", f"{self.model} sets {option}; use --{flag}")
         meanings = [parse_spec(pool) for pool in self.pools]
@@ -239,24 +251,24 @@ def _plan(config: Config, dataset):
     images = jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
     size = f"{height}x{width}x{channels}"
     arms = []
-    for pool in (None, *config.pools):
-        # First with the pool the model comes with, to tell whose fault it is.
-        options = {} if pool is None else {"pool": pool}
+    plain = {"boundary": config.boundary}
+    thinned = plain | {"downsample": config.downsample}
+    # First as the model comes, to tell whose fault it is.
+    for field, spec, options in (
+        ("model", config.model, plain),
+        ("downsample", config.downsample, thinned),
+        *(("pools", pool, thinned | {"pool": pool}) for pool in config.pools),
+    ):
         try:
-            model = create_model(
-                config.model, dataset.num_classes, boundary=config.boundary, **options
-            )
+            model = create_model(config.model, dataset.num_classes, **options)
             jax.eval_shape(model.init, jax.random.key(0), images)
         except (ValueError, TypeError) as error:
-            if pool is None:
-                raise UserError(
-                    "model", f"{config.model} cannot take {size} images: {error}"
-                ) from None
-            raise UserError(
-                "pools", f"{pool} in {config.model} on {size} images: {error}"
-            ) from None
-        if pool is not None:
-            arms.append(Arm(pool, model))
+            where = f"cannot take {size} images"
+            if field != "model":
+                where = f"in {config.model} on {size} images"
+            raise UserError(field, f"{spec} {where}: {error}") from None
+        if field == "pools":
+            arms.append(Arm(spec, model))
     return schedule, arms
 
 

@@ -3,7 +3,7 @@
 from cnnlab.models.network import Network, options_of
 from cnnlab.ops.registry import Registry
 
-models = Registry("model")
+models = Registry("model", options_of=lambda build: options_of(type(build())))
 
 
 def list_models() -> list[str]:
@@ -20,6 +20,7 @@ def create_model(name: str, num_classes: int | None = None, **options) -> Networ
     needs no rngs.
 
     Args:
+        name: a name, or a spec such as `"resnet20(shortcut='projection')"`.
         num_classes: None is the paper's.
         options: those of the model's class, such as `pool="lp_pool(p=3.0)"`.
 

@@ -14,9 +14,18 @@ class Registry(Mapping[str, Callable]):
     literals and are never evaluated.
     """
 
-    def __init__(self, kind: str):
+    def __init__(
+        self, kind: str, options_of: Callable[[Callable], list[str]] | None = None
+    ):
+        """Holds functions of this kind.
+
+        Args:
+            options_of: the options that a function takes in a spec; None means its
+                keyword-only arguments.
+        """
         self.kind = kind
         self._functions: dict[str, Callable] = {}
+        self._options_of = options_of or _option_names
 
     def register(self, function: Callable) -> Callable:
         """`function`, now found under its name. A name is given once."""
@@ -55,7 +64,7 @@ class Registry(Mapping[str, Callable]):
                 f"unknown {self.kind} {name!r}; choose from {', '.join(sorted(self))}"
             )
         function = self[name]
-        allowed = _option_names(function)
+        allowed = self._options_of(function)
         for option, value in options.items():
             if not isinstance(value, Hashable):
                 raise ValueError(f"{name}'s option {option!r} cannot be {value!r}")

@@ -336,7 +336,7 @@ def _interrupt(*_, **__):
         ({"learning_rates": 0.1}, "learning_rates: 0.1 is not a list"),
         ({"boundary": "loud"}, "boundary: 'loud' is not one of zero"),
         ({"pools": ("max_pool", "max_pool")}, "pools: max_pool is given twice"),
-        ({"model": "lenet6"}, "model: unknown model 'lenet6'; choose from lenet5"),
+        ({"model": "lenet6"}, "model: unknown model 'lenet6'; choose from .*lenet5"),
         (
             {"model": "lenet5(pool='max_pool')"},
             "model: .* sets pool; use --pools",
@@ -344,6 +344,15 @@ def _interrupt(*_, **__):
         (
             {"model": "lenet5(boundary='circular')"},
             "model: .* sets boundary; use --boundary",
+        ),
+        (
+            {"model": "lenet5(downsample='max_pool')"},
+            "model: .* sets downsample; use --downsample",
+        ),
+        ({"downsample": "no_pool"}, "downsample: unknown pool 'no_pool'; choose from"),
+        (
+            {"downsample": "lp_pool(p=0.5)"},
+            "downsample: .* in lenet5 on 28x28x1 images: p 0.5 must be",
         ),
         ({"dataset": "mnits"}, "dataset: "),
         ({"seeds": 0}, "seeds: 0 is less than 1"),

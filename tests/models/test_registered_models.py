@@ -150,6 +150,14 @@ def test_models_are_listed_in_order():
     assert list_models() == sorted(EXPECTED)
 
 
+def test_a_spec_holds_options_as_arguments_do():
+    model = create_model("resnet20(shortcut='projection')", 7, pool="max_pool")
+    options = {"shortcut": "projection", "pool": "max_pool"}
+    assert model == create_model("resnet20", 7, **options)
+    with pytest.raises(ValueError, match="resnet20 has no option 'depth'; its options"):
+        create_model("resnet20(depth=3)")
+
+
 def test_an_unknown_model_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="unknown model 'lenet6'") as error:
         create_model("lenet6")
