@@ -14,7 +14,15 @@ from cnnlab.ops import global_pools, pools
 
 MODELS = pytest.mark.parametrize("name", list_models())
 # Options are each family's own, so one member shows what they do.
-FAMILIES = pytest.mark.parametrize("name", smallest_of_each_family())
+SMALLEST = smallest_of_each_family()
+FAMILIES = pytest.mark.parametrize("name", SMALLEST)
+EVERY_MODEL = pytest.mark.parametrize(
+    "name",
+    [
+        name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow)
+        for name in list_models()
+    ],
+)
 
 
 @functools.cache
@@ -73,7 +81,7 @@ def test_a_pool_without_weights_changes_no_variable(name):
             assert shapes(name, pool=pool) == wanted, pool
 
 
-@MODELS
+@EVERY_MODEL
 def test_a_downsampling_changes_no_variable_and_no_size(name):
     assert shapes(name, downsample="blur_pool(window_shape=3)") == shapes(name)
 
