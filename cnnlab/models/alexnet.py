@@ -6,6 +6,7 @@ from jaxtyping import Float
 
 from cnnlab.models.dense_headed import DenseHeaded
 from cnnlab.models.registry import models
+from cnnlab.models.torch_names import TorchModule, TorchNames
 from cnnlab.ops import local_response_norm
 
 
@@ -27,9 +28,16 @@ class AlexNet(DenseHeaded, kw_only=True):
             path = size, strides, padding
             x = self.conv(x, features, *path, kernel_init=init, train=train)
             x = self.subsample(x, 3, 2, train=train) if pooled else x
-        return self.scores(
-            x, (4096, 4096), (0.5, 0.5, 0.0), kernel_init=init, train=train
-        )
+        return self.scores(x, (0.5, 0.5, 0.0), kernel_init=init, train=train)
+
+    def torch_names(self) -> TorchNames:
+        """Torchvision's names of the layers."""
+        return {
+            **{f"Conv_{i}": f"features.{n}" for i, n in enumerate((0, 3, 6, 8, 10))},
+            "DenseHead_0/Dense_0": TorchModule(("classifier.1",), channels=256),
+            "DenseHead_0/Dense_1": "classifier.4",
+            "DenseHead_0/Dense_2": "classifier.6",
+        }
 
 
 class AlexNet2012(DenseHeaded, kw_only=True):
@@ -71,7 +79,6 @@ class AlexNet2012(DenseHeaded, kw_only=True):
             x = self.subsample(x, 3, 2, train=train) if pooled else x
         return self.scores(
             x,
-            (4096, 4096),
             (0.0, 0.5, 0.5),
             kernel_init=init,
             bias_init=ones,

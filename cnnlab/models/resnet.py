@@ -1,6 +1,7 @@
 """The residual networks for ImageNet, and the two of them with a stem for CIFAR."""
 
 import functools
+import itertools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -17,6 +18,7 @@ from cnnlab.layers import (
 from cnnlab.layers.repeated import repeated
 from cnnlab.models.network import Network
 from cnnlab.models.registry import models
+from cnnlab.models.torch_names import TorchNames, part_of
 from cnnlab.ops import global_pools
 
 # Blocks per stage, and whether they are bottlenecks (He et al., 2015, table 1).
@@ -104,6 +106,26 @@ class ResNet(Network, kw_only=True):
         """The map that the first stage gets."""
         x = self.conv(x, 64, 7, 2, 3, then=then, train=train, **KERNELS)
         return self.subsample(x, 3, 2, 1, train=train)
+
+    def torch_names(self) -> TorchNames | None:
+        """Torchvision's names of the layers; it has no "v2"."""
+        if self.version == "v2":
+            return None
+        names = {"Conv_0": "conv1", "BatchNorm_0": "bn1"}
+        stages, bottleneck = STAGES[self.depth]
+        kind = "BottleneckBlock" if bottleneck else "BasicBlock"
+        parts = {}
+        for i in range(3 if bottleneck else 2):
+            parts |= {f"Conv_{i}": f"conv{i + 1}", f"BatchNorm_{i}": f"bn{i + 1}"}
+        parts |= {"projection": "downsample.0", "projection_norm": "downsample.1"}
+        counter = itertools.count()
+        for stage, blocks in enumerate(stages, start=1):
+            theirs = [f"layer{stage}.{block}" for block in range(blocks)]
+            for block in (theirs[0], theirs[1:]) if self.scan else theirs:
+                ours = f"{kind}_{next(counter)}"
+                for part, name in parts.items():
+                    names[f"{ours}/{part}"] = part_of(block, name)
+        return names | {"Dense_0": "fc"}
 
 
 class CifarStemResNet(ResNet, kw_only=True):

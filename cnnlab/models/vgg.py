@@ -7,6 +7,7 @@ from jaxtyping import Float
 from cnnlab.layers import BatchNorm
 from cnnlab.models.dense_headed import DenseHeaded
 from cnnlab.models.registry import models
+from cnnlab.models.torch_names import TorchModule, TorchNames
 
 
 class VGG(DenseHeaded, kw_only=True):
@@ -40,9 +41,26 @@ class VGG(DenseHeaded, kw_only=True):
                     x, features, 3, padding=1, kernel_init=init, then=activated
                 )
             x = self.subsample(x, 2, 2, train=train)
-        return self.scores(
-            x, (4096, 4096), (0.0, 0.5, 0.5), kernel_init=init, train=train
-        )
+        return self.scores(x, (0.0, 0.5, 0.5), kernel_init=init, train=train)
+
+    def torch_names(self) -> TorchNames:
+        """Torchvision's names of the layers, and timm's of the dense ones."""
+        names, place = {}, 0
+        for convolutions in self.convolutions:
+            for _ in range(convolutions):
+                layer = len(names) // (1 + self.batch_norm)
+                names[f"Conv_{layer}"] = f"features.{place}"
+                if self.batch_norm:
+                    names[f"BatchNorm_{layer}"] = f"features.{place + 1}"
+                place += 2 + self.batch_norm
+            place += 1
+        for layer, known, channels in (
+            (0, ("classifier.0", "pre_logits.fc1"), 512),
+            (1, ("classifier.3", "pre_logits.fc2"), None),
+            (2, ("classifier.6", "head.fc"), None),
+        ):
+            names[f"DenseHead_0/Dense_{layer}"] = TorchModule(known, channels)
+        return names
 
 
 @models.register
@@ -54,10 +72,9 @@ def vgg11(**options) -> VGG:
     https://arxiv.org/abs/1409.1556, table 1, net A. Smaller images have a smaller first
     dense layer: one of 1x1 entries for 32x32. With `head="conv"` a larger image gets a
     map of scores, 6x6 of them for 384x384 (the paper's section 3.2). As every map is
-    padded with zeros, none of them is that of its 224x224 crop: with the head a score's
-    receptive field is 150 pixels wide before the dense layers and 342 with them, and
-    the crop cuts it off (see `DenseHeaded`). Kernels start from Glorot's rule (a
-    uniform distribution of variance 2 / (fan-in + fan-out)), with which the paper's
+    padded with zeros, none of them is that of its 224x224 crop, which cuts off a
+    receptive field of 342 pixels (see `DenseHeaded`). Kernels start from Glorot's rule
+    (a uniform distribution of variance 2 / (fan-in + fan-out)), with which the paper's
     section 3.1 finds its pre-training unnecessary, biases from 0.
     """
     return VGG(convolutions=(1, 1, 2, 2, 2), batch_norm=False, **options)
@@ -89,7 +106,8 @@ def vgg11_bn(**options) -> VGG:
     """VGG-11 with batch normalisation: 132,868,840 parameters.
 
     As `vgg11`, with a normalisation between each convolution and its ReLU, which the
-    paper does not have. Convolutions keep their biases, as in torchvision.
+    paper does not have. Convolutions keep their biases, as in torchvision. The common
+    net for CIFAR is this one with `num_classes=10, head_features=512` on 32x32 images.
     """
     return VGG(convolutions=(1, 1, 2, 2, 2), batch_norm=True, **options)
 
