@@ -2,8 +2,12 @@
 
 from cnnlab.models import (  # noqa: F401 (they register)
     alexnet,
+    all_cnn,
     cifar_resnet,
+    googlenet,
     lenet,
+    lenet_1998,
+    network_in_network,
     resnet,
     vgg,
     zeiler_fergus,

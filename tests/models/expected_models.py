@@ -73,6 +73,30 @@ def _vgg(parameters: int, convolutions: tuple[int, ...]) -> Expected:
     )
 
 
+def _nin(parameters: int, sides: tuple[int, ...], tiny_side: int) -> Expected:
+    of_convolutions = {f"Conv_{i}": sides[i // 3] for i in range(3 * len(sides))}
+    of_pools = {f"Pool_{i}": side for i, side in enumerate(sides[1:])}
+    return Expected(parameters, of_convolutions | of_pools, tiny_side)
+
+
+def _all_cnn(parameters: int, stage: int, *, pool: bool) -> Expected:
+    """A net of two stages with so many convolutions each."""
+    sides = (32,) * stage + (16,) * stage + (6,) * 3
+    sides = {f"Conv_{i}": side for i, side in enumerate(sides)}
+    if pool:
+        return Expected(parameters, sides | {"Pool_0": 16, "Pool_1": 8}, 12)
+    halved = {f"Conv_{stage - 1}": 16, f"Conv_{2 * stage - 1}": 8}
+    return Expected(parameters, sides | halved, 12)
+
+
+def _googlenet(parameters: int, tiny_side: int) -> Expected:
+    sides = {"conv1": 112, "Pool_0": 56, "conv2_reduce": 56, "conv2": 56}
+    sides |= {"Pool_1": 28, "inception_3a": 28, "inception_3b": 28, "Pool_2": 14}
+    sides |= {f"inception_4{letter}": 14 for letter in "abcde"}
+    sides |= {"Pool_3": 7, "inception_5a": 7, "inception_5b": 7}
+    return Expected(parameters, sides, tiny_side)
+
+
 # Those in a loop keep the names of the first blocks of their stages.
 LOOPED = {"Conv_0": 32, "BasicBlock_0": 32, "BasicBlock_2": 16, "BasicBlock_4": 8}
 
@@ -129,6 +153,26 @@ EXPECTED = {
     "vgg13_bn": _vgg(133_053_736, (2, 2, 2, 2, 2)),
     "vgg16_bn": _vgg(138_365_992, (2, 2, 3, 3, 3)),
     "vgg19_bn": _vgg(143_678_248, (2, 2, 4, 4, 4)),
+    "lenet5_1998": Expected(
+        60_000, {"C1": 28, "S2": 14, "C3": 10, "S4": 5, "C5": 1}, 32
+    ),
+    "nin_cifar10": _nin(966_986, (32, 16, 8), 8),
+    "nin_imagenet": _nin(7_595_176, (54, 27, 13, 6), 43),
+    "base_a": _all_cnn(839_242, 1, pool=True),
+    "base_b": _all_cnn(885_610, 2, pool=True),
+    "base_c": _all_cnn(954_730, 2, pool=True),
+    "strided_a": _all_cnn(839_242, 1, pool=False),
+    "strided_b": _all_cnn(885_610, 2, pool=False),
+    "strided_c": _all_cnn(954_730, 2, pool=False),
+    "conv_pool_a": _all_cnn(1_254_250, 2, pool=True),
+    "conv_pool_b": _all_cnn(1_300_618, 3, pool=True),
+    "conv_pool_c": _all_cnn(1_369_738, 3, pool=True),
+    "all_cnn_a": _all_cnn(1_254_250, 2, pool=False),
+    "all_cnn_b": _all_cnn(1_300_618, 3, pool=False),
+    "all_cnn_c": _all_cnn(1_369_738, 3, pool=False),
+    # The heads average windows of 5x5 in the middle of the network.
+    "googlenet": _googlenet(13_378_280, 80),
+    "googlenet_bn": _googlenet(6_624_904, 32),
 }
 
 

@@ -1,0 +1,27 @@
+"""The padding of pools that count their windows as Caffe does."""
+
+from jax import Array
+
+from cnnlab.ops import windows
+
+
+def ceil_padding(
+    x: Array, window_shape: windows.Sizes, strides: windows.Sizes
+) -> tuple[tuple[int, int], ...]:
+    """The padding with which the last window reaches the map's end, or beyond it.
+
+    It is PyTorch's `ceil_mode=True`: the number of strides is rounded up, where windows
+    without padding round it down. A map that is smaller than a window gets one.
+    """
+    rank = windows.rank_of(window_shape)
+    spatial = windows.spatial_shape(x, rank)
+    padding = []
+    for entries, size, stride in zip(
+        spatial,
+        windows.sizes(window_shape, rank, "window_shape"),
+        windows.sizes(strides, rank, "strides"),
+        strict=True,
+    ):
+        steps = max(-(-(entries - size) // stride), 0)
+        padding.append((0, max(steps * stride + size - entries, 0)))
+    return tuple(padding)

@@ -1,0 +1,232 @@
+"""GoogLeNet: inception modules, in the form of 2014 and with batch normalisation."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from cnnlab.layers import BatchNorm
+from cnnlab.layers.subsampling import strided_conv, strided_pool
+from cnnlab.models.ceil_mode import ceil_padding
+from cnnlab.models.network import Network
+from cnnlab.models.registry import models
+from cnnlab.ops import global_pools, local_response_norm
+from cnnlab.ops.global_pooling import adaptive_avg_pool
+
+Map = Float[Array, "batch height width channels"]
+
+
+class Widths(NamedTuple):
+    """The maps of an inception module's convolutions, a row of table 1."""
+
+    one: int
+    three_reduce: int
+    three: int
+    five_reduce: int
+    five: int
+    projection: int
+
+
+INCEPTIONS = {
+    "3a": Widths(64, 96, 128, 16, 32, 32),
+    "3b": Widths(128, 128, 192, 32, 96, 64),
+    "4a": Widths(192, 96, 208, 16, 48, 64),
+    "4b": Widths(160, 112, 224, 24, 64, 64),
+    "4c": Widths(128, 128, 256, 24, 64, 64),
+    "4d": Widths(112, 144, 288, 32, 64, 64),
+    "4e": Widths(256, 160, 320, 32, 128, 128),
+    "5a": Widths(256, 160, 320, 32, 128, 128),
+    "5b": Widths(384, 192, 384, 48, 128, 128),
+}
+
+
+class Inception(nn.Module):
+    """Four branches on one map, side by side: 1x1, 3x3, 5x5, and a pool (figure 2b).
+
+    Layers are named as the columns of table 1.
+
+    Attributes:
+        five_size: of the window of the "5x5" branch.
+        conv: `(x, features, size, name=)`, with a ReLU.
+        pool: `(x, window_shape, strides, padding)`.
+    """
+
+    widths: Widths
+    five_size: int
+    conv: Callable
+    pool: Callable
+
+    @nn.compact
+    def __call__(self, x: Map) -> Map:
+        conv, widths = self.conv, self.widths
+        three = conv(x, widths.three_reduce, 1, name="3x3_reduce")
+        five = conv(x, widths.five_reduce, 1, name="5x5_reduce")
+        branches = (
+            conv(x, widths.one, 1, name="1x1"),
+            conv(three, widths.three, 3, name="3x3"),
+            conv(five, widths.five, self.five_size, name="5x5"),
+            conv(self.pool(x, 3, 1, 1), widths.projection, 1, name="pool_proj"),
+        )
+        return jnp.concatenate(branches, -1)
+
+
+class AuxiliaryHead(nn.Module):
+    """Scores of a map in the middle of the network (section 5).
+
+    Attributes:
+        conv: as in `Inception`.
+        dense: `(features, name=)`, a layer.
+        average: what makes the map small, 4x4 in the paper.
+    """
+
+    num_classes: int
+    conv: Callable
+    dense: Callable
+    average: Callable
+
+    @nn.compact
+    def __call__(self, x: Map, *, train: bool) -> Float[Array, "batch classes"]:
+        x = self.conv(self.average(x), 128, 1, name="reduce")
+        x = nn.relu(self.dense(1024, name="hidden")(x.reshape(x.shape[0], -1)))
+        x = nn.Dropout(0.7, deterministic=not train)(x)
+        return self.dense(self.num_classes, name="scores")(x)
+
+
+class GoogLeNet(Network, kw_only=True):
+    """A stem, nine inception modules with three pools before and among them.
+
+    Attributes:
+        normalised: whether convolutions have batch normalisation and no biases, and the
+            network is torchvision's: no response normalisation, 3x3 for 5x5, and a last
+            pool of 2x2.
+        pool: of all max pools, those at stride 1 within the modules too, so that one
+            argument leaves none behind.
+        head_pool: any of `ops.global_pools`.
+        auxiliary: whether there are two more heads, after 4a and 4d. Under `train=True`
+            they sow their scores in the collection "auxiliary", of which `train_step`
+            adds 0.3 times the loss; what `apply` returns is the same without them.
+    """
+
+    normalised: bool
+    head_pool: str | Callable = "global_avg_pool"
+    auxiliary: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        global_pools.resolve(self.head_pool)
+
+    @nn.compact
+    def __call__(self, x: Map, *, train: bool = False) -> Float[Array, "batch classes"]:
+        everywhere = {"downsample": self.downsample, "boundary": self.boundary}
+        everywhere["train"] = train
+        if self.normalised:
+            kernel_init = nn.initializers.truncated_normal(0.01)
+        else:
+            kernel_init = nn.initializers.he_normal()
+        dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=kernel_init)
+        conv = functools.partial(
+            _conv,
+            normalised=self.normalised,
+            dtype=self.dtype,
+            kernel_init=kernel_init,
+            **everywhere,
+        )
+
+        def pool(x, window_shape, strides, padding=None):
+            if padding is None:
+                padding = ceil_padding(x, window_shape, strides)
+            return strided_pool(
+                x, self.pool, window_shape, strides, padding, **everywhere
+            )
+
+        def average(x):
+            if self.normalised:
+                return adaptive_avg_pool(x, 4)
+            return strided_pool(x, "avg_pool", 5, 3, **everywhere)
+
+        def respond(x):
+            return x if self.normalised else local_response_norm(x)
+
+        x = respond(pool(conv(x, 64, 7, 2, name="conv1"), 3, 2))
+        x = conv(x, 64, 1, name="conv2_reduce")
+        x = pool(respond(conv(x, 192, 3, name="conv2")), 3, 2)
+        for name, widths in INCEPTIONS.items():
+            if name in ("4a", "5a"):
+                x = pool(x, 2 if self.normalised and name == "5a" else 3, 2)
+            module = Inception(
+                widths,
+                3 if self.normalised else 5,
+                conv,
+                pool,
+                name=f"inception_{name}",
+            )
+            x = module(x)
+            # Their parameters are made in any case, their scores in training alone.
+            wanted = train or self.is_initializing()
+            if self.auxiliary and wanted and name in ("4a", "4d"):
+                head = AuxiliaryHead(
+                    self.num_classes, conv, dense, average, name=f"auxiliary_{name}"
+                )
+                scores = head(x, train=train)
+                if not self.is_initializing():
+                    self.sow("auxiliary", "scores", scores)
+        x = global_pools.resolve(self.head_pool)(x)
+        rate = 0.2 if self.normalised else 0.4
+        x = nn.Dropout(rate, deterministic=not train)(x)
+        return dense(self.num_classes, name="scores")(x)
+
+
+def _conv(x, features, size, strides=1, *, name, normalised, train, dtype, **options):
+    """A convolution, its normalisation if there is one, and a ReLU."""
+
+    def then(x):
+        if normalised:
+            norm = BatchNorm(not train, epsilon=1e-3, dtype=dtype, name=f"{name}_norm")
+            x = norm(x)
+        return nn.relu(x)
+
+    return strided_conv(
+        x,
+        features,
+        size,
+        strides,
+        size // 2,
+        then=then,
+        use_bias=not normalised,
+        train=train,
+        dtype=dtype,
+        name=name,
+        **options,
+    )
+
+
+@models.register
+def googlenet(**options) -> GoogLeNet:
+    """GoogLeNet (224-112-56-28-14-7-1): 13,378,280 parameters, 6,998,552 at test time.
+
+    Szegedy et al., 2014, "Going deeper with convolutions",
+    https://arxiv.org/abs/1409.4842, table 1 and figure 3, with its auxiliary heads
+    (`auxiliary=False` leaves them out). Pools are in ceil mode. The paper gives neither
+    the constants of its response normalisation, here those of Krizhevsky et al., 2012,
+    nor how weights start: kernels here from He's rule (a normal distribution of
+    variance 2 / fan-in), biases from 0.
+    """
+    return GoogLeNet(normalised=False, **{"auxiliary": True} | options)
+
+
+@models.register
+def googlenet_bn(**options) -> GoogLeNet:
+    """GoogLeNet with batch normalisation: 6,624,904 parameters.
+
+    The form that torchvision gives `googlenet`, whose pretrained weights it has:
+    3x3 convolutions where the paper has 5x5, no response normalisation, a 2x2 pool
+    before 5a, and 20% dropped before the scores. `auxiliary=True` adds its two heads,
+    13,004,888 parameters in all, which average their maps to 4x4 whatever the images'
+    size. Kernels start from a normal distribution of deviation 0.01, cut at two
+    deviations, as torchvision's do, biases from 0.
+    """
+    return GoogLeNet(normalised=True, **options)
