@@ -13,6 +13,8 @@ from cnnlab.models import (  # noqa: F401 (they register)
     zeiler_fergus,
     zfnet,
 )
+from cnnlab.models.pretrained import load_pretrained
 from cnnlab.models.registry import create_model, list_models, models
+from cnnlab.models.subsampling_sites import sites
 
-__all__ = ["create_model", "list_models", "models"]
+__all__ = ["create_model", "list_models", "load_pretrained", "models", "sites"]
