@@ -51,16 +51,9 @@ def crop_difference(
             f"crops of {size} every {stride} pixels, but the scores have shape "
             f"{scores.shape}"
         )
-    return scores - np.stack(
-        [
-            np.stack(
-                [
-                    np.asarray(predict(images[:, y : y + size, x : x + size]))
-                    for x in range(0, columns * stride, stride)
-                ],
-                1,
-            )
-            for y in range(0, rows * stride, stride)
-        ],
-        1,
-    )
+    difference = scores.copy()
+    for row, column in np.ndindex(rows, columns):
+        y, x = row * stride, column * stride
+        crops = images[:, y : y + size, x : x + size]
+        difference[:, row, column] -= np.asarray(predict(crops))
+    return difference

@@ -17,25 +17,27 @@ class DenseHeaded(Network, kw_only=True):
 
     With `head="dense"` the first of them reads the whole map, so its weights are those
     of one size of images: the paper's, or any other that the network began on. With
-    `head="conv"` it reads windows of `head_window` entries a side, and
-    `apply` gives a score for every class at each place, `[batch, rows, columns,
-    classes]`. Parameters have the same names and shapes either way, and begin alike.
-    Images of the paper's size get the same scores to the bit, `[:, 0, 0]` of the map.
+    `head="conv"` it reads windows of `head_window` entries a side, and `apply` gives a
+    score for every class at each place, `[batch, rows, columns, classes]`. Parameters
+    have the same names and shapes either way, and begin alike. Images of the paper's
+    size get the same scores to the bit, in the map's only place.
 
-    A score of a larger image's map is not that of the crop below it wherever the
-    network pads its maps: the crop's margin is padding, the image's goes on. The two
-    are equal to rounding in a network without padding alone, `diagnostics.dense_scores`
-    tells how far they are apart.
+    On a larger image a score is that of the crop below it, to rounding, only if no map
+    of the network is padded. Where maps are, none is: at the crop's margin stands
+    padding, and in the image what lies beyond the crop.
+    `diagnostics.dense_scores.crop_difference` says how far the two are apart.
 
     Attributes:
         head: "dense" or "conv".
         head_window: how many entries a side of the last map the convolution reads. The
             default is what the paper's images leave, whatever images the network
             begins on; another size is for weights that began on other images.
+        head_features: how many each hidden dense layer has.
     """
 
     head: str = "dense"
     head_window: int = 6
+    head_features: int = 4096
 
     def __post_init__(self):
         super().__post_init__()
@@ -44,23 +46,23 @@ class DenseHeaded(Network, kw_only=True):
                 f"unknown head {self.head!r}; choose from {', '.join(HEADS)}"
             )
         check_count("head_window", self.head_window)
+        check_count("head_features", self.head_features)
 
     def scores(
         self,
         x: Float[Array, "batch height width channels"],
-        hidden: Sequence[int],
         dropout_rates: Sequence[float],
         *,
         train: bool,
         **options,
     ) -> Float[Array, "batch *rows_and_columns classes"]:
-        """A `DenseHead` with so many `hidden` features, on the network's last map.
+        """What two hidden layers and one of classes say of the last map.
 
         Args:
             options: those of `DenseHead`.
         """
         scores = DenseHead(
-            (*hidden, self.num_classes),
+            (self.head_features, self.head_features, self.num_classes),
             dropout_rates,
             self.head_window if self.head == "conv" else None,
             dtype=self.dtype,

@@ -25,9 +25,7 @@ class ZFNet(DenseHeaded, kw_only=True):
         for features in (384, 384, 256):
             x = self.conv(x, features, 3, padding=1, kernel_init=init)
         x = self.subsample(x, 3, 2, train=train)
-        return self.scores(
-            x, (4096, 4096), (0.0, 0.5, 0.5), kernel_init=init, train=train
-        )
+        return self.scores(x, (0.0, 0.5, 0.5), kernel_init=init, train=train)
 
 
 @models.register
