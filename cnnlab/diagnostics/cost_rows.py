@@ -126,13 +126,15 @@ class _Group:
         In the module of the group, or, without parameters, in one around it.
         """
         operation, own = step.operation, self.first.operation.path
+        silent = operation.name in _SILENT
         around = own if parameters else own[: len(operation.path)]
         return (
             not operation.operator
-            and (operation.name in ELEMENTWISE or operation.name in _SILENT)
+            and (silent or operation.name in ELEMENTWISE)
             and operation.path == around
             and step.times == self.first.times
             and read <= self.made
+            and (silent or operation.outputs[0].size == self.last.outputs[0].size)
         )
 
     def add(self, step: Step, parameters: int) -> None:

@@ -38,14 +38,14 @@ def _convolution(operation: Operation) -> int | None:
     if windows_of(operation) is None:
         return None
     kernel = operation.inputs[1].shape
-    return _size(operation.outputs[0]) * math.prod(kernel[:-1])
+    return operation.outputs[0].size * math.prod(kernel[:-1])
 
 
 def _transposed(operation: Operation) -> int | None:
     x, kernel = operation.inputs
     if len(operation.outputs) > 1 or x.shape[-1] != kernel.shape[-1]:
         return None
-    return _size(x) * math.prod(kernel.shape[:-1])
+    return x.size * math.prod(kernel.shape[:-1])
 
 
 def _filtered(operation: Operation) -> int | None:
@@ -53,7 +53,7 @@ def _filtered(operation: Operation) -> int | None:
     if windows is None or len(operation.outputs) > 1:
         return None
     taps = math.prod(window.extent for window in windows.values())
-    return _size(operation.outputs[0]) * taps
+    return operation.outputs[0].size * taps
 
 
 def _blurred(operation: Operation) -> int | None:
@@ -63,7 +63,7 @@ def _blurred(operation: Operation) -> int | None:
     size = operation.options.get("filter_size") or 3
     taps = size ** len(windows) if isinstance(size, int) else math.prod(size)
     inside = total(operation.bodies[0])
-    return _size(operation.outputs[0]) * taps + inside
+    return operation.outputs[0].size * taps + inside
 
 
 def _filtered_and_inside(operation: Operation) -> int | None:
@@ -77,8 +77,8 @@ def _stock_convolution(operation: Operation) -> int:
     features, channels, *window = (kernel.shape[axis] for axis in layout.rhs_spec)
     if set(options["lhs_dilation"]) != {1}:
         groups = options["feature_group_count"] * options["batch_group_count"]
-        return _size(x) * math.prod(window) * features // groups
-    return _size(operation.outputs[0]) * math.prod(window) * channels
+        return x.size * math.prod(window) * features // groups
+    return operation.outputs[0].size * math.prod(window) * channels
 
 
 def _trilinear(operation: Operation) -> int:
@@ -97,11 +97,7 @@ def _matrix_product(operation: Operation) -> int:
     (contracted, _), _ = operation.options["dimension_numbers"]
     left = operation.inputs[0].shape
     summed = math.prod(left[axis] for axis in contracted)
-    return _size(operation.outputs[0]) * summed
-
-
-def _size(value) -> int:
-    return math.prod(value.shape)
+    return operation.outputs[0].size * summed
 
 
 _OPERATORS = {

@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import functools
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -28,10 +29,14 @@ class Value:
     dtype: Any
 
     @property
+    def size(self) -> int:
+        """How many entries it has."""
+        return math.prod(self.shape)
+
+    @property
     def nbytes(self) -> int:
         """The bytes it takes; 0 for what is no array."""
-        size = getattr(self.dtype, "itemsize", 0)
-        return functools.reduce(lambda a, b: a * b, self.shape, size)
+        return self.size * getattr(self.dtype, "itemsize", 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,211 @@
+"""What a model costs and sees: every layer's output, parameters, multiply-accumulates
+(MACs), receptive field, stride, and the share of its output that padding reaches.
+
+Counted are the operations of the traced program; nothing is computed, so that the
+largest model takes seconds. MACs are those of convolutions, products of matrices and
+filters, as papers count them. Fields and strides are in pixels of the image; "all" is
+what sees the whole image, however large.
+
+  python -m experiments.describe --model=resnet50 --input=224
+  python -m experiments.describe --model=resnet20 --pool=blur_pool --json=cost.json
+  python -m experiments.describe --all
+"""
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cnnlab.errors import UserError
+from experiments import flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What to describe."""
+
+    experiment: ClassVar[str] = "describe"
+
+    model: str = flags.field(
+        "resnet50",
+        "name of a model, with its options: \"resnet20(shortcut='projection')\"",
+    )
+    input: str | None = flags.field(
+        None,
+        "size of the images in pixels: 224, 224x160 or, with channels, 32x32x1; none "
+        "means the paper's",
+    )
+    num_classes: int | None = flags.field(
+        None, "how many scores an image gets; none means the paper's number"
+    )
+    pool: str | None = flags.field(
+        None, "spec of the pool where the model pools; none means the model's own"
+    )
+    downsample: str | None = flags.field(
+        None, "spec of a pool that takes every stride; none means the model's strides"
+    )
+    boundary: str = flags.field(
+        "zero",
+        "what padding holds",
+        choices=("zero", "circular", "reflect", "edge"),
+    )
+    batch_size: int = flags.field(1, "images in a batch; all of them are counted")
+    dtype: str = flags.field(
+        "float32", "what is computed in", choices=("float32", "bfloat16")
+    )
+    all: bool = flags.field(
+        False, "print README's table instead: every model, as in its paper, in a row"
+    )
+    json: str | None = flags.field(None, "file to write the counts to as well")
+    width: int | None = flags.field(
+        None, "characters in a line, at least 80; none means the terminal's, up to 120"
+    )
+
+    def validate(self) -> None:
+        """Raises UserError for what no model can be made of."""
+        for name, least in (("num_classes", 1), ("batch_size", 1), ("width", 80)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(name, f"{value} is less than {least}")
+        _image_shape(self.input, (1, 1, 1))
+        _network(self)
+
+
+def run(config: Config) -> dict[str, Any]:
+    """What one image after the model costs, as `diagnostics.cost.Table` has it in JSON.
+
+    With the model's spec, the shape of its input and the command.
+    """
+    config = flags.checked(config)
+    network = _network(config)
+    shape = (config.batch_size, *_image_shape(config.input, network.image_shape))
+    table = _count(network, shape)
+    return {
+        "model": config.model,
+        "input": list(shape),
+        "command": flags.command_line(config),
+        **table.as_json(),
+    }
+
+
+def overview() -> Iterator[dict[str, Any]]:
+    """The row of README's table for every registered model, in turn."""
+    from cnnlab.models import create_model, list_models
+
+    for name in list_models():
+        network = create_model(name)
+        table = _count(network, (1, *network.image_shape))
+        last = table.last_map
+        yield {
+            "model": name,
+            "input": list(network.image_shape),
+            "parameters": table.parameters,
+            "macs": table.macs,
+            "receptive_field": list(last.receptive_field) if last else None,
+            "stride": [float(stride) for stride in last.stride] if last else None,
+        }
+
+
+def main(config: Config) -> None:
+    """Prints the table, and writes the counts down where that is asked for."""
+    from cnnlab.reporting import cost_table
+
+    if config.all:
+        rows = []
+        print("\n".join(cost_table.OVERVIEW_HEAD))
+        for row in overview():
+            rows.append(row)
+            print(cost_table.overview_row(row), flush=True)
+        _write(config.json, rows)
+        return
+    costs = run(config)
+    width = config.width or min(max(shutil.get_terminal_size((100, 24))[0], 80), 120)
+    print(f"{config.model}, {_by(costs['input'])}")
+    print()
+    print(cost_table.plain(costs, width))
+    _write(config.json, costs)
+
+
+def _count(network, shape: tuple[int, ...]):
+    """The costs of evaluating `network`, and of its memory in training."""
+    import jax
+    import jax.numpy as jnp
+
+    from cnnlab.diagnostics.cost import count
+
+    images = jax.ShapeDtypeStruct(shape, network.dtype or jnp.float32)
+
+    def train(variables, images):
+        keys = {name: jax.random.key(0) for name in ("dropout", "pool")}
+        collections = [name for name in variables if name != "params"]
+        out = network.apply(
+            variables, images, train=True, mutable=collections, rngs=keys
+        )
+        return out[0]
+
+    try:
+        variables = jax.eval_shape(network.init, jax.random.key(0), images)
+        return count(network.apply, variables, images, training=train)
+    except (ValueError, TypeError) as error:
+        text = str(error).splitlines()[0]
+        raise UserError("input", f"'{_by(shape[1:])}' does not fit: {text}") from error
+
+
+def _network(config: Config):
+    """The model that is asked for.
+
+    Raises:
+      UserError: a model that is none, or a value that it does not take.
+    """
+    from cnnlab.models import create_model
+
+    options = {name: getattr(config, name) for name in ("pool", "downsample")}
+    options["boundary"] = config.boundary if config.boundary != "zero" else None
+    options["dtype"] = config.dtype if config.dtype != "float32" else None
+    options = {name: value for name, value in options.items() if value is not None}
+    # One after the other, so that what is refused is known by its flag.
+    for flag, value in {"model": config.model, **options}.items():
+        given = {} if flag == "model" else {flag: value}
+        try:
+            create_model(config.model, **given)
+        except (ValueError, TypeError) as error:
+            raise UserError(flag, str(error)) from error
+    return create_model(config.model, config.num_classes, **options)
+
+
+def _image_shape(size: str | None, given: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape that a size asks for, where it is silent as given.
+
+    Raises:
+      UserError: it is no size.
+    """
+    if size is None:
+        return given
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", size):
+        raise UserError(
+            "input", f"'{size}' is no size; write 224, 224x160 or 32x32x1, in pixels"
+        )
+    lengths = tuple(map(int, size.split("x")))
+    height, width, *channels = lengths if len(lengths) > 1 else lengths * 2
+    return height, width, *(channels or given[2:])
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _write(path: str | None, content: Any) -> None:
+    from experiments.storage import encode
+
+    if path is None:
+        return
+    try:
+        Path(path).expanduser().write_bytes(encode(content, indent=2) + b"\n")
+    except OSError as error:
+        raise UserError("json", f"'{path}': {error.strerror or error}") from error
+
+
+if __name__ == "__main__":
+    flags.main(Config, main, usage=__doc__)
