@@ -11,6 +11,9 @@ from jaxtyping import Float, Int
 
 from cnnlab.training.keys import key_for
 
+# Szegedy et al., 2014, section 5.
+AUXILIARY_WEIGHT = 0.3
+
 
 class TrainState(NamedTuple):
     """All that a run is at one step, a pytree of arrays."""
@@ -69,7 +72,12 @@ def train_step(
     images: Float[Array, "batch height width channels"],
     labels: Int[Array, " batch"],
 ) -> tuple[TrainState, Totals]:
-    """The state after one step on a batch, and the batch's loss and hits before it."""
+    """The state after one step on a batch, and the batch's loss and hits before it.
+
+    The gradient is that of the mean cross-entropy, plus `AUXILIARY_WEIGHT` times that
+    of all other scores that the model sows in the collection "auxiliary". The loss that
+    is returned is that of the model's own scores alone.
+    """
 
     def loss_of(params):
         logits, updated = model.apply(
@@ -80,11 +88,13 @@ def train_step(
                 role: key_for(state.seed, role, state.step)
                 for role in ("pool", "dropout")
             },
-            mutable=["batch_stats"],
+            mutable=["batch_stats", "auxiliary"],
         )
-        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return losses.mean(), (losses.sum(), logits, updated)
+        losses = _cross_entropy(logits, labels)
+        loss = losses.mean()
+        for scores in jax.tree.leaves(updated.get("auxiliary", {})):
+            loss += AUXILIARY_WEIGHT * _cross_entropy(scores, labels).mean()
+        return loss, (losses.sum(), logits, updated)
 
     gradients, (loss, logits, updated) = jax.grad(loss_of, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -100,3 +110,10 @@ def train_step(
         opt_state=opt_state,
     )
     return state, totals
+
+
+def _cross_entropy(
+    logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
+) -> Float[Array, " batch"]:
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
