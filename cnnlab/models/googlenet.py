@@ -14,6 +14,7 @@ from cnnlab.layers.subsampling import strided_conv, strided_pool
 from cnnlab.models.ceil_mode import ceil_padding
 from cnnlab.models.network import Network
 from cnnlab.models.registry import models
+from cnnlab.models.torch_names import TorchModule, TorchNames
 from cnnlab.ops import global_pools, local_response_norm
 from cnnlab.ops.global_pooling import adaptive_avg_pool
 
@@ -115,6 +116,11 @@ class GoogLeNet(Network, kw_only=True):
     head_pool: str | Callable = "global_avg_pool"
     auxiliary: bool = False
 
+    # Torchvision's weights are TensorFlow's, for images from -1 to 1, and its files
+    # have the auxiliary heads whether the model wants them or not.
+    torch_normalization = "inception"
+    torch_ignored = "aux1.", "aux2."
+
     def __post_init__(self):
         super().__post_init__()
         global_pools.resolve(self.head_pool)
@@ -173,11 +179,36 @@ class GoogLeNet(Network, kw_only=True):
                 )
                 scores = head(x, train=train)
                 if not self.is_initializing():
-                    self.sow("auxiliary", "scores", scores)
+                    self.sow("auxiliary", f"scores_{name}", scores)
         x = global_pools.resolve(self.head_pool)(x)
         rate = 0.2 if self.normalised else 0.4
         x = nn.Dropout(rate, deterministic=not train)(x)
         return dense(self.num_classes, name="scores")(x)
+
+    def torch_names(self) -> TorchNames | None:
+        """Torchvision's names of the layers; it has no form without normalisation."""
+        if not self.normalised:
+            return None
+        convs = {"conv1": "conv1", "conv2_reduce": "conv2", "conv2": "conv3"}
+        dense = {"scores": "fc"}
+        for name in INCEPTIONS:
+            for ours, theirs in (
+                ("1x1", "branch1"),
+                ("3x3_reduce", "branch2.0"),
+                ("3x3", "branch2.1"),
+                ("5x5_reduce", "branch3.0"),
+                ("5x5", "branch3.1"),
+                ("pool_proj", "branch4.1"),
+            ):
+                convs[f"inception_{name}/{ours}"] = f"inception{name}.{theirs}"
+        for ours, theirs in (("auxiliary_4a", "aux1"), ("auxiliary_4d", "aux2")):
+            convs[f"{ours}/reduce"] = f"{theirs}.conv"
+            dense[f"{ours}/hidden"] = TorchModule((f"{theirs}.fc1",), channels=128)
+            dense[f"{ours}/scores"] = f"{theirs}.fc2"
+        names = {}
+        for ours, theirs in convs.items():
+            names |= {ours: f"{theirs}.conv", f"{ours}_norm": f"{theirs}.bn"}
+        return names | dense
 
 
 def _conv(x, features, size, strides=1, *, name, normalised, train, dtype, **options):
