@@ -11,3 +11,4 @@ class UserError(ValueError):
     def __init__(self, argument: str, message: str):
         super().__init__(f"{argument}: {message}")
         self.argument = argument
+        self.message = message

@@ -316,6 +316,8 @@ def _compare(
             "train": remaining,
             "validation": len(dataset.train.labels) - remaining,
             "test": len(dataset.test.labels),
+            "image_shape": dataset.image_shape,
+            "class_names": dataset.class_names,
         },
         "arms": [
             summary.arm(

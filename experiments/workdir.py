@@ -8,11 +8,11 @@ for the default place) and `overwrite`, and the class attribute `experiment`.
 import fcntl
 import io
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnlab.run_layout import arm_directory, checkpoints
 from experiments.environment import environment as current_environment
 from experiments.flags import as_json, command_line, configuration_hash
 from experiments.ownership import lock, refuse_foreign, refuse_other, remove_run
@@ -24,11 +24,6 @@ from experiments.storage import (
     read_object,
     write_whole,
 )
-
-
-def arm_directory(spec: str) -> str:
-    """`spec` as the name of a file or directory."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", spec)
 
 
 def run_path(config: Any) -> Path:
@@ -110,7 +105,7 @@ class WorkDirectory:
 
     def checkpoints(self, arm: str, seed: int) -> Path:
         """The folder of a net's checkpoints, made where it is missing."""
-        path = self.path / "checkpoints" / arm_directory(arm) / f"seed{seed}"
+        path = checkpoints(self.path, arm, seed)
         make_directory(path)
         return path
 

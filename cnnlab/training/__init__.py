@@ -3,6 +3,7 @@
 from cnnlab.training.epoch import Diverged, Epoch, train_epoch
 from cnnlab.training.evaluation import Score, evaluate, predictor, score
 from cnnlab.training.keys import key_for
+from cnnlab.training.load import Loaded, NetConfig, load
 from cnnlab.training.optimizer import momentum_sgd, with_learning_rate
 from cnnlab.training.resident import (
     Resident,
@@ -17,6 +18,8 @@ from cnnlab.training.state import Totals, TrainState, init, train_step
 __all__ = [
     "Diverged",
     "Epoch",
+    "Loaded",
+    "NetConfig",
     "Resident",
     "Scaling",
     "Score",
@@ -26,6 +29,7 @@ __all__ = [
     "evaluate",
     "init",
     "key_for",
+    "load",
     "momentum_sgd",
     "predictor",
     "resident",

@@ -1,0 +1,146 @@
+"""Trained nets, from the directories of finished runs."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnnlab import run_layout
+from cnnlab.errors import UserError
+from cnnlab.models.description import Description
+from cnnlab.training import checkpoint
+from cnnlab.training.evaluation import Images, Logits, predictor
+from cnnlab.training.resident import Scaling
+
+# Options of the model that all arms of a run share, where its configuration has them.
+_SHARED = "boundary", "downsample"
+
+
+@dataclasses.dataclass(frozen=True)
+class NetConfig:
+    """Which net of a run it is, and what it is.
+
+    Attributes:
+        arm: its spec.
+        steps: of its training.
+        run: the run's configuration, as its flags have it.
+    """
+
+    arm: str
+    seed: int
+    steps: int
+    run: Mapping[str, Any]
+    description: Description
+
+
+class Loaded(NamedTuple):
+    """A trained net.
+
+    `predict` takes uint8 images `[n, height, width, channels]` and gives float32
+    logits, `variables` are what `config.description.create().apply` takes.
+    """
+
+    predict: Callable[[Images], Logits]
+    variables: dict[str, Any]
+    config: NetConfig
+
+
+def load(
+    workdir: str | os.PathLike, arm: str | None = None, seed: int | None = None
+) -> Loaded:
+    """The net of a finished run, as `(predict, variables, config)`.
+
+    Args:
+        arm: the arm's spec, or its directory's name; None is the run's first.
+        seed: None is the arm's first.
+
+    Raises:
+        UserError: about `workdir`, `arm` or `seed`: a run that is not finished, is
+            damaged, or has no such net.
+    """
+    path = Path(workdir).expanduser()
+    results = _results(path)
+    try:
+        row = _arm(path, results["arms"], arm)
+        run = _seed(path, row, seed)
+        image_shape = results["dataset"]["image_shape"]
+        class_names = results["dataset"]["class_names"]
+        shared = {name: results["config"].get(name) for name in _SHARED}
+        options = {name: value for name, value in shared.items() if value is not None}
+        folder = run_layout.checkpoints(path, row["spec"], run["seed"])
+        stored = _restore(folder / str(run["steps"]), run["params_hash"])
+        scaling = Scaling(**stored.pop("scaling"))
+        description = Description(
+            model=row["model"],
+            num_classes=len(class_names),
+            options={"pool": row["spec"], **options},
+            image_shape=tuple(image_shape),
+            class_names=tuple(class_names),
+            mean=tuple(map(float, scaling.mean)),
+            deviation=tuple(map(float, scaling.deviation)),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            "workdir",
+            f"'{path}' was written by another version ({error!r}); its command with "
+            "--overwrite makes it again",
+        ) from None
+    config = NetConfig(
+        row["spec"], run["seed"], run["steps"], results["config"], description
+    )
+    return Loaded(predictor(description.create(), stored, scaling), stored, config)
+
+
+def _results(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise UserError("workdir", f"'{path}' is not a directory")
+    try:
+        results = json.loads((path / "results.json").read_bytes())
+        complete = results.get("status") == "complete"
+    except (OSError, ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise UserError(
+            "workdir",
+            f"'{path}' holds no finished run; the command that began one goes on with "
+            "it",
+        )
+    return results
+
+
+def _arm(path: Path, rows: list, arm: str | None) -> dict[str, Any]:
+    for row in rows:
+        if arm in (None, row["spec"], run_layout.arm_directory(row["spec"])):
+            return row
+    specs = ", ".join(row["spec"] for row in rows)
+    raise UserError("arm", f"'{arm}' is not in '{path}'; choose from {specs}")
+
+
+def _seed(path: Path, row: dict[str, Any], seed: int | None) -> dict[str, Any]:
+    for run in row["seeds"]:
+        if seed in (None, run["seed"]):
+            return run
+    seeds = ", ".join(str(run["seed"]) for run in row["seeds"])
+    raise UserError(
+        "seed", f"{seed} is not among those of {row['spec']} in '{path}': {seeds}"
+    )
+
+
+def _restore(path: Path, params_hash: str) -> dict[str, Any]:
+    """The checkpoint at `path`, where its parameters are those of that digest."""
+    try:
+        stored = checkpoint.restore(path)
+        whole = checkpoint.params_hash(stored["params"]) == params_hash
+    # Orbax, TensorStore and msgpack each raise their own.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            "workdir", f"the checkpoint '{path}' cannot be read ({reason[:200]})"
+        ) from error
+    if not whole:
+        raise UserError(
+            "workdir", f"the checkpoint '{path}' is not the one that the run wrote"
+        )
+    return stored

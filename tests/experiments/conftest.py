@@ -1,0 +1,29 @@
+"""A finished run, for the tests of what can be done with one."""
+
+import pytest
+
+from experiments.pooling_comparison import Config, run
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """The directory and the results of a run of two arms and two seeds, barely trained.
+
+    No test may change the directory.
+    """
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    config = Config(
+        pools=("max_pool", "lp_pool(p=3.0)"),
+        image_size=16,
+        train_examples=64,
+        batch_size=32,
+        seeds=2,
+        epochs=1,
+        learning_rates=(0.05,),
+        validation_fraction=0.0,
+        max_shift=0,
+        shift_examples=1,
+        progress="none",
+        workdir=str(workdir),
+    )
+    return workdir, run(config)
