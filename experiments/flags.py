@@ -34,19 +34,22 @@ def field(
     choices: tuple[str, ...] | None = None,
     identity: bool = True,
     repeated: bool = True,
+    words: bool = False,
 ) -> Any:
     """A dataclass field that becomes a flag.
 
     `help` names the unit. `choices` are the strings allowed, for a list those allowed
     as items. `identity=False` marks what cannot change a result; it stays out of the
     configuration's hash. `repeated=False` marks what belongs to one call alone; it
-    stays out of the command that makes the run again.
+    stays out of the command that makes the run again. `words=True` marks the list that
+    also takes the words of the command line that are no flags.
     """
     metadata = {
         "help": help,
         "choices": choices,
         "identity": identity,
         "repeated": repeated,
+        "words": words,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -112,15 +115,16 @@ def parse(config_class: type[Config], argv: Sequence[str], *, usage: str) -> Con
         if isinstance(error.__context__, UserError):
             raise error.__context__ from None
         raise _misused(str(error)) from None
+    given = {name: values[name].value for name in values if values[name].present}
     if leftover:
-        raise UnexpectedArgument(
-            f"unexpected argument '{leftover[0]}'; every option is a flag, --name=value"
-        )
-    return checked(
-        config_class(
-            **{name: values[name].value for name in values if values[name].present}
-        )
-    )
+        taker = _taker_of_words(config_class)
+        if taker is None:
+            raise UnexpectedArgument(
+                f"unexpected argument '{leftover[0]}'; every option is a flag, "
+                "--name=value"
+            )
+        given[taker] = (*(given.get(taker) or ()), *leftover)
+    return checked(config_class(**given))
 
 
 def checked(config: Config) -> Config:
@@ -199,6 +203,14 @@ def help_text(config_class: type, usage: str) -> str:
         )
         blocks.append(f"  {head}\n{paragraph}")
     return "\n\n".join(blocks)
+
+
+def _taker_of_words(config_class: type) -> str | None:
+    """The field that takes the words that are no flags."""
+    for item in dataclasses.fields(config_class):
+        if item.metadata["words"]:
+            return item.name
+    return None
 
 
 def _define(config_class: type) -> absl_flags.FlagValues:
