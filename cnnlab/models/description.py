@@ -23,6 +23,9 @@ class Description:
         class_names: one for each class; None where they are not known.
         mean, deviation: of each channel, in grey levels from 0 to 255: the network sees
             (pixel - mean) / deviation.
+
+    Raises:
+        ValueError: fields that do not fit together.
     """
 
     model: str
@@ -32,6 +35,24 @@ class Description:
     class_names: tuple[str, ...] | None
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+
+    def __post_init__(self):
+        channels, names = self.image_shape[-1], self.class_names
+        fits = {
+            "model": isinstance(self.model, str),
+            "num_classes": _is_count(self.num_classes),
+            "options": isinstance(self.options, Mapping),
+            "image_shape": len(self.image_shape) == 3
+            and all(map(_is_count, self.image_shape)),
+            "class_names": names is None
+            or len(names) == self.num_classes
+            and all(isinstance(name, str) for name in names),
+            "mean": len(self.mean) == channels,
+            "deviation": len(self.deviation) == channels and min(self.deviation) > 0,
+        }
+        for field, fit in fits.items():
+            if not fit:
+                raise ValueError(f"{field} cannot be {getattr(self, field)!r}")
 
     def create(self) -> Network:
         """The model that is described."""
@@ -58,11 +79,14 @@ class Description:
                 for field in dataclasses.fields(cls)
                 if field.name != "model"
             }
-            return cls(model=metadata["model"], **_as_tuples(fields))
-        except (KeyError, ValueError, TypeError) as error:
+            description = cls(model=metadata["model"], **_as_tuples(fields))
+            description.create()
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else error
             raise UserError(
-                "weights", f"what the file says of its model cannot be read: {error}"
+                "weights", f"what the file says of its model cannot be used: {reason}"
             ) from None
+        return description
 
 
 def _as_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,3 +94,7 @@ def _as_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in fields.items()
     }
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0

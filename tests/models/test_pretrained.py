@@ -385,10 +385,44 @@ def test_a_file_of_others_says_nothing(tmp_path, tensors):
     assert describe_weights(stored(tmp_path, tensors, {"format": "pt"})) is None
 
 
-def test_a_description_that_is_damaged_is_told(tmp_path, tensors):
-    path = stored(tmp_path, tensors, {"format": "cnnlab", "model": "lenet5"})
-    with pytest.raises(UserError, match="^weights: what the file says"):
+DESCRIPTION = {
+    "format": "cnnlab",
+    "model": "cifar_resnet18",
+    "num_classes": "10",
+    "options": "{}",
+    "image_shape": "[32, 32, 3]",
+    "class_names": "null",
+    "mean": "[0, 0, 0]",
+    "deviation": "[1, 1, 1]",
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "reason"),
+    [
+        ("mean", None, "lacks 'mean'"),
+        ("num_classes", "ten", "Expecting value"),
+        ("num_classes", "-1", "num_classes cannot be -1"),
+        ("model", "resnet19", "unknown model 'resnet19'"),
+        ("options", '{"depth": 3}', "cifar_resnet18 has no option 'depth'"),
+        ("options", "[1]", "options cannot be"),
+        ("image_shape", "[32, 32]", "image_shape cannot be"),
+        ("image_shape", "[]", "index out of range"),
+        ("image_shape", "3", "'int' object is not"),
+        ("class_names", '["cat"]', "class_names cannot be"),
+        ("deviation", "[1, 0, 1]", "deviation cannot be"),
+    ],
+)
+def test_a_description_that_is_damaged_is_told(tmp_path, tensors, field, text, reason):
+    assert describe_weights(stored(tmp_path, tensors, DESCRIPTION)) is not None
+    damaged = {**DESCRIPTION, field: text}
+    damaged = {name: text for name, text in damaged.items() if text is not None}
+    path = stored(tmp_path, tensors, damaged)
+    with pytest.raises(UserError) as error:
         load_pretrained(create_model(SMALL), path)
+    message = str(error.value)
+    assert message.startswith("weights: what the file says of its model cannot be used")
+    assert reason in message and "\n" not in message
 
 
 MEMBERS = {
