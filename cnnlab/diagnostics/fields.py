@@ -14,6 +14,7 @@ from cnnlab.diagnostics.propagation import Domain, propagate, results
 from cnnlab.diagnostics.receptive_field import (
     Field,
     hull,
+    stretched,
     whole_image,
     widened,
 )
@@ -72,7 +73,8 @@ def _apply(operation: Operation, facts: Sequence[Fields], domain) -> list[Fields
     if name == "optimization_barrier":
         return list(facts)
     if name in ELEMENTWISE:
-        return [_joined(facts)] * outputs
+        shape = operation.outputs[0].shape
+        return [_joined([_spread(fact, shape) for fact in facts])] * outputs
     rule = primitive_fields.RULES.get(name)
     if rule is not None:
         return rule(operation, facts)
@@ -101,6 +103,17 @@ def _also_by(seen: Fields, others: Sequence[Fields]) -> Fields:
         None if None in fields else widened(fields[0], by=fields[1:])
         for fields in zip(seen, *others, strict=True)
     )
+
+
+def _spread(fact: Fields, shape: Sequence[int]) -> Fields:
+    """The same, where an entrywise operation repeats single entries to fit."""
+
+    def one(field):
+        if field.axis is None or len(field.clean) == shape[field.axis]:
+            return field
+        return stretched(field, field.axis, shape[field.axis])
+
+    return fact and tuple(field and one(field) for field in fact)
 
 
 def _joined(facts: Sequence[Fields]) -> Fields:

@@ -300,7 +300,10 @@ def _dynamic_slice(operation, field):
 
 
 def _top_k(operation, field):
-    return _along(operation, field, (len(operation.inputs[0].shape) - 1,))
+    axis = operation.options.get("axis", len(operation.inputs[0].shape) - 1)
+    if field.axis != axis:
+        return field
+    return widened(field, entries=operation.outputs[0].shape[axis])
 
 
 def _axes_option(operation, field):

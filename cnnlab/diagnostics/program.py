@@ -50,6 +50,7 @@ class Operation:
         operator: whether it is one of cnnlab's.
         group: the call that it is a part of, if that does elementwise work alone, such
             as "relu".
+        unneeded: the positions of its outputs that no result of the program needs.
     """
 
     name: str
@@ -60,11 +61,14 @@ class Operation:
     operator: bool = False
     group: str | None = None
     inner: tuple[Jaxpr, ...] = dataclasses.field(default=(), repr=False)
+    unneeded: frozenset[int] = frozenset()
 
     @functools.cached_property
     def bodies(self) -> tuple["Program", ...]:
         """The programs inside: an operator's, a loop's, each branch's."""
-        return tuple(_program(jaxpr, self.path) for jaxpr in self.inner)
+        # What a loop gives it may need itself.
+        unneeded = self.unneeded if self.operator else frozenset()
+        return tuple(_program(jaxpr, self.path, unneeded) for jaxpr in self.inner)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -161,14 +165,17 @@ _BODIES = {
 }
 
 
-def _program(jaxpr: Jaxpr, path: tuple[str, ...]) -> Program:
+def _program(
+    jaxpr: Jaxpr, path: tuple[str, ...], unneeded: frozenset[int] = frozenset()
+) -> Program:
     jaxpr = _opened(jaxpr)
     values = {var: _value(var) for var in (*jaxpr.invars, *jaxpr.constvars)}
     operations = []
     _collect(jaxpr, values, path, None, operations)
     outputs = tuple(_lookup(values, jaxpr.outvars))
     inputs = tuple(values[var] for var in jaxpr.invars)
-    return Program(inputs, _needed(operations, outputs), outputs)
+    needed = {value for i, value in enumerate(outputs) if i not in unneeded}
+    return Program(inputs, _needed(operations, needed), outputs)
 
 
 def _collect(jaxpr, values, path, group, operations) -> None:
@@ -203,14 +210,19 @@ def _collect(jaxpr, values, path, group, operations) -> None:
 
 
 def _needed(
-    operations: Sequence[Operation], outputs: Sequence[Value]
+    operations: Sequence[Operation], needed: set[Value]
 ) -> tuple[Operation, ...]:
-    """Those on which an output depends."""
-    needed, kept = set(outputs), []
+    """Those on which a value of `needed` depends."""
+    kept = []
     for operation in reversed(operations):
-        if not needed.isdisjoint(operation.outputs):
+        idle = frozenset(
+            i for i, value in enumerate(operation.outputs) if value not in needed
+        )
+        if len(idle) < len(operation.outputs):
             needed.update(operation.inputs)
-            kept.append(operation)
+            kept.append(
+                dataclasses.replace(operation, unneeded=idle) if idle else operation
+            )
     return tuple(reversed(kept))
 
 

@@ -137,7 +137,7 @@ class Block(nn.Module):
 class Net(nn.Module):
     @nn.compact
     def __call__(self, x):
-        return nn.jit(Block)(name="block")(x)
+        return nn.remat(Block)(name="block")(x)
 
 
 def test_paths_are_modules_without_their_methods():
