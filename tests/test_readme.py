@@ -25,6 +25,13 @@ def test_a_table_has_a_row_for(name):
     assert any(f"`{name}`" in row.split(" | ")[0] for row in rows)
 
 
+@pytest.mark.slow
+def test_the_table_of_models_is_what_the_tool_prints():
+    command = [sys.executable, "-m", "experiments.describe", "--all"]
+    printed = subprocess.run(command, capture_output=True, text=True).stdout
+    assert len(printed.splitlines()) > len(list_models()) and printed in README
+
+
 def test_the_examples_run_as_they_say():
     library, own_pool = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = _run(library + "assert scores.shape == (8, 10)\n")

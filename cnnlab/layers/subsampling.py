@@ -52,7 +52,9 @@ def strided_conv(
         return then(layer(x))
 
     options["boundary"] = boundary
-    window = _window(x, window_of(kernel_size), strides, padding, boundary)
+    window = _window(
+        x, window_of(kernel_size), strides, padding, boundary, argument="kernel"
+    )
     return _thinned(dense, x, window, downsample, train)
 
 
@@ -133,9 +135,10 @@ def resolve_downsample(spec: str | Callable) -> tuple[Callable, windows.Sizes | 
     return pools.resolve(f"{name}({listed})"), window_shape
 
 
-def _window(x, window_shape, strides, padding, boundary) -> windows.Geometry:
+def _window(x, window_shape, strides, padding, boundary, *, argument="window_shape"):
     spatial = windows.spatial_shape(x, windows.rank_of(window_shape))
-    return windows.geometry(spatial, window_shape, strides, padding, boundary)
+    path = window_shape, strides, padding, boundary
+    return windows.geometry(spatial, *path, argument=argument)
 
 
 def _thinned(layer, x, window, downsample, train):
