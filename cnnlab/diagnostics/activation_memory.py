@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import jax
 
-from cnnlab.diagnostics.program import Operation, Program, Value, trace
+from cnnlab.diagnostics.operation import Operation, Program, Value
+from cnnlab.diagnostics.program import trace
 from cnnlab.diagnostics.propagation import Domain, propagate
 
 # They give their operand another shape, and copy nothing where it has as many entries.

@@ -11,7 +11,7 @@ import numpy as np
 from cnnlab.diagnostics.elementwise import ELEMENTWISE
 from cnnlab.diagnostics.fields import Fields
 from cnnlab.diagnostics.multiply_accumulates import multiply_accumulates, total
-from cnnlab.diagnostics.program import Program, Step, Value
+from cnnlab.diagnostics.operation import Program, Step, Value
 from cnnlab.diagnostics.receptive_field import Field
 from cnnlab.diagnostics.windows_of import fractional_windows
 
@@ -34,7 +34,8 @@ class Row:
         path: the Flax modules it is called in.
         name: of the operation, then those of what follows.
         times: how often it runs; `macs` is for all of them.
-        counted: False in a loop of unknown length, of which one trip is counted.
+        counted: False in a loop of unknown length, of which one trip is counted, and
+            for what runs a program that cannot be read, of which nothing is.
         entries: how many lie along each spatial axis of the image; None where no axis
             does.
         receptive_field: how many pixels an entry sees along each spatial axis; infinite

@@ -6,7 +6,7 @@ ELEMENTWISE = frozenset(
     bitcast_convert_type cbrt ceil clamp clz convert_element_type copy copy_p cos cosh
     digamma div eq eq_to erf erf_inv erfc exp exp2 expm1 floor ge gt igamma igammac imag
     integer_pow is_finite le le_to lgamma log log1p logistic lt lt_to max min mul ne neg
-    nextafter not optimization_barrier or polygamma population_count pow real
+    nextafter not or polygamma population_count pow real
     reduce_precision regularized_incomplete_beta rem round rsqrt select_n
     shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square
     stop_gradient sub tan tanh xor zeta

@@ -7,22 +7,23 @@ unknown (None), and never guessed.
 
 from collections.abc import Sequence
 
-from cnnlab.diagnostics import operator_fields, primitive_fields
+from cnnlab.diagnostics import mixing_fields, moving_fields, operator_fields
 from cnnlab.diagnostics.elementwise import ELEMENTWISE
-from cnnlab.diagnostics.program import Operation, Program, Value
+from cnnlab.diagnostics.field_rules import Fields
+from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.propagation import Domain, propagate, results
 from cnnlab.diagnostics.receptive_field import (
     Field,
     hull,
+    shifted,
     stretched,
     whole_image,
     widened,
 )
 from cnnlab.diagnostics.windows_of import windows_of
 
-# One field for each spatial axis of the image, None where it is unknown. None for all
-# of them: the value does not depend on the image.
-Fields = tuple[Field | None, ...] | None
+_HANDED_THROUGH = {"device_put", "optimization_barrier", "sharding_constraint"}
+_PRIMITIVES = mixing_fields.RULES | moving_fields.RULES
 
 
 def fields_of(
@@ -70,12 +71,12 @@ def _apply(operation: Operation, facts: Sequence[Fields], domain) -> list[Fields
         if seen is not None:
             return [seen] * outputs
         return results(operation.bodies[0], facts, domain)
-    if name == "optimization_barrier":
+    if name in _HANDED_THROUGH:
         return list(facts)
     if name in ELEMENTWISE:
         shape = operation.outputs[0].shape
         return [_joined([_spread(fact, shape) for fact in facts])] * outputs
-    rule = primitive_fields.RULES.get(name)
+    rule = _PRIMITIVES.get(name)
     if rule is not None:
         return rule(operation, facts)
     seen = _windowed(operation, facts)
@@ -87,7 +88,7 @@ def _windowed(operation, facts) -> Fields:
     windows = windows_of(operation) if first is not None else None
     if windows is None:
         return None
-    seen = primitive_fields.slid(operation, first, windows)
+    seen = mixing_fields.slid(operation, first, windows)
     return _also_by(seen, others)
 
 
@@ -132,8 +133,8 @@ def _entry(fact: Fields) -> Fields:
 
 def _without_first(field: Field) -> Field | None:
     # An entry of a spatial axis has a place that changes from one trip to the next.
-    return None if field.axis == 0 else primitive_fields.moved(field, -1)
+    return None if field.axis == 0 else shifted(field, -1)
 
 
 def _stacked(fact: Fields) -> Fields:
-    return fact and tuple(field and primitive_fields.moved(field, 1) for field in fact)
+    return fact and tuple(field and shifted(field, 1) for field in fact)

@@ -2,8 +2,8 @@
 
 import math
 
-from cnnlab.diagnostics.program import Operation, Program
-from cnnlab.diagnostics.windows_of import spatial_windows, windows_of
+from cnnlab.diagnostics.operation import Operation, Program
+from cnnlab.diagnostics.windows_of import filter_sizes, spatial_windows, windows_of
 
 
 def multiply_accumulates(operation: Operation) -> int:
@@ -60,8 +60,7 @@ def _blurred(operation: Operation) -> int | None:
     windows = spatial_windows(operation)
     if windows is None or len(operation.outputs) > 1:
         return None
-    size = operation.options.get("filter_size") or 3
-    taps = size ** len(windows) if isinstance(size, int) else math.prod(size)
+    taps = math.prod(filter_sizes(operation, len(windows)))
     inside = total(operation.bodies[0])
     return operation.outputs[0].size * taps + inside
 

@@ -9,9 +9,10 @@ import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
 
-from cnnlab.diagnostics.program import Operation
-from cnnlab.diagnostics.receptive_field import Field, Window, slide, widened
-from cnnlab.diagnostics.windows_of import spatial_windows
+from cnnlab.diagnostics.operation import Operation
+from cnnlab.diagnostics.receptive_field import Field, widened
+from cnnlab.diagnostics.sliding import Window, slide
+from cnnlab.diagnostics.windows_of import filter_sizes, spatial_windows
 
 
 def _entrywise(operation: Operation, fields):
@@ -20,30 +21,37 @@ def _entrywise(operation: Operation, fields):
     return fields if all(value.shape == x for value in operation.outputs) else None
 
 
+def _across_channels(operation, fields):
+    """Each entry its own, in all channels."""
+    channels = len(operation.inputs[0].shape) - 1
+    if any(field is not None and field.axis == channels for field in fields):
+        return None
+    return _entrywise(operation, fields)
+
+
 def _along_windows(operation, fields, rule: Callable[[Field, Window, int], Field]):
-    """A rule for each windowed axis; the others keep their fields."""
+    """A rule for each windowed axis; batch axes keep their fields."""
     windows = spatial_windows(operation)
-    if windows is None:
+    if windows is None or len(operation.outputs) > 1:
         return None
-    shape, before = operation.outputs[0].shape, operation.inputs[0].shape
-    if len(shape) != len(before):
-        return None
+    shape = operation.outputs[0].shape
+    channels = len(shape) - 1
 
     def one(field):
         window = windows.get(field.axis)
-        return field if window is None else rule(field, window, shape[field.axis])
+        if window is not None:
+            return rule(field, window, shape[field.axis])
+        return None if field.axis == channels else field
 
     return tuple(field and one(field) for field in fields)
 
 
 def _blurred(operation, fields):
     """Windows at stride 1, blurred by a filter at the strides."""
-    options = operation.options
     windows = spatial_windows(operation)
     if windows is None:
         return None
-    sizes = options.get("filter_size") or 3
-    sizes = (sizes,) * len(windows) if isinstance(sizes, int) else tuple(sizes)
+    sizes = filter_sizes(operation, len(windows))
     blurs = dict(zip(windows, sizes, strict=True))
 
     def one(field, window, entries):
@@ -86,30 +94,18 @@ def _chosen(operation, fields):
 
 def _transposed(operation, fields):
     """Entries whose windows on the result hold the one that is asked for."""
-    windows = spatial_windows(operation)
-    if windows is None:
+    if operation.options.get("boundary") != "zero":
+        # What arrives on the padding goes back to where it was copied from.
         return None
-    shape = operation.outputs[0].shape
 
     def one(field, window, entries):
-        covered = (window.extent - 1) * window.dilation
-        low = covered - window.padding[0]
-        back = Window(
-            window.size,
-            window.extent,
-            1,
-            (low, entries + low - 1),
-            window.dilation,
-            window.boundary if window.boundary == "zero" else "edge",
-            spread=window.stride,
+        before = (window.extent - 1) * window.dilation - window.padding[0]
+        margins = before, entries - before
+        back = dataclasses.replace(
+            window, stride=1, padding=margins, spread=window.stride
         )
         return slide(field, back, entries)
 
-    if len(shape) != len(operation.inputs[0].shape) or len(operation.outputs) > 1:
-        return None
-    if any(windows[axis].boundary != "zero" for axis in windows):
-        # What arrives on the padding goes back to where it was copied from.
-        return None
     return _along_windows(operation, fields, one)
 
 
@@ -140,7 +136,7 @@ RULES = {
     "ideal_downsample": _resampled_by(1),
     "ideal_upsample": _resampled_by(-1),
     "learned_polyphase": _chosen,
-    "local_response_norm": _entrywise,
+    "local_response_norm": _across_channels,
     "max_blur_pool": _blurred,
     "max_unpool": _transposed,
     "spectral_pool": _resampled,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from cnnlab.diagnostics.program import Operation, Program, Value
+from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.propagation import Domain, propagate
 
 _NONE: frozenset[int] = frozenset()

@@ -8,109 +8,15 @@ with programs of their own. What no result needs is left out.
 
 import ast
 import dataclasses
-import functools
-import itertools
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from cnnlab.diagnostics.elementwise import ELEMENTWISE
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Value:
-    """One array of a program, told from others by identity."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-
-    @property
-    def size(self) -> int:
-        """How many entries it has."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes it takes; 0 for what is no array."""
-        return self.size * getattr(self.dtype, "itemsize", 0)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Operation:
-    """One step of a program.
-
-    Attributes:
-        name: the operator's, such as "max_pool", or the primitive's.
-        options: what the operator was called with, or the primitive's parameters.
-        path: the Flax modules it is called in, such as ("ResNet", "Conv_0").
-        operator: whether it is one of cnnlab's.
-        group: the call that it is a part of, if that does elementwise work alone, such
-            as "relu".
-        unneeded: the positions of its outputs that no result of the program needs.
-    """
-
-    name: str
-    options: Mapping[str, Any]
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    path: tuple[str, ...]
-    operator: bool = False
-    group: str | None = None
-    inner: tuple[Jaxpr, ...] = dataclasses.field(default=(), repr=False)
-    unneeded: frozenset[int] = frozenset()
-
-    @functools.cached_property
-    def bodies(self) -> tuple["Program", ...]:
-        """The programs inside: an operator's, a loop's, each branch's."""
-        # What a loop gives it may need itself.
-        unneeded = self.unneeded if self.operator else frozenset()
-        return tuple(_program(jaxpr, self.path, unneeded) for jaxpr in self.inner)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Program:
-    """Operations in order; values that none of them gives are inputs or constants."""
-
-    inputs: tuple[Value, ...]
-    operations: tuple[Operation, ...]
-    outputs: tuple[Value, ...]
-
-    def steps(
-        self, weight: Callable[["Program"], int] = lambda body: len(body.operations)
-    ) -> Iterator["Step"]:
-        """Every operation that runs, those of loops and branches in their place.
-
-        Args:
-            weight: of branches, the heaviest is taken.
-        """
-        for operation in self.operations:
-            if operation.operator or operation.name not in _BODIES:
-                yield Step(operation, 1, True)
-                continue
-            bodies, known = operation.bodies, operation.name != "while"
-            if operation.name == "cond":
-                bodies = (max(bodies, key=weight),)
-            times = operation.options["length"] if operation.name == "scan" else 1
-            for step in itertools.chain(*(body.steps(weight) for body in bodies)):
-                counted = step.counted and known
-                yield Step(step.operation, step.times * times, counted)
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """An operation and how often it runs.
-
-    `counted` is False inside a loop whose trips are not known before it runs: `times`
-    is then for one trip.
-    """
-
-    operation: Operation
-    times: int
-    counted: bool
+from cnnlab.diagnostics.operation import Operation, Program, Value
 
 
 def trace(function: Callable, *args) -> Program:
@@ -119,7 +25,7 @@ def trace(function: Callable, *args) -> Program:
     Args:
         args: trees of arrays or `jax.ShapeDtypeStruct`s; nothing is computed.
     """
-    return _program(jax.make_jaxpr(function)(*args).jaxpr, ())
+    return _program(jax.make_jaxpr(function)(*args).jaxpr, _Place())
 
 
 def read_call(call: str) -> tuple[str, dict[str, Any]]:
@@ -145,6 +51,39 @@ def _literal(node: ast.expr) -> Any:
         return ast.unparse(node)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where in a program an equation stands.
+
+    Attributes:
+        transposed: inside the transpose of a derivative. Calls keep their names there,
+            and mean something else.
+    """
+
+    path: tuple[str, ...] = ()
+    group: str | None = None
+    transposed: bool = False
+
+    def of(self, equation: JaxprEqn) -> "_Place":
+        """The place of an equation here, whose own names start from here."""
+        names = str(equation.source_info.name_stack)
+        path = self.path + tuple(filter(_is_module, map(_bare, names.split("/"))))
+        transposed = self.transposed or "transpose(" in names
+        return dataclasses.replace(self, path=path, transposed=transposed)
+
+
+def _bare(name: str) -> str:
+    """A name without the transformations around it: `jvp(Conv_0)` is `Conv_0`."""
+    while wrapped := re.fullmatch(r"\w+\((.*)\)", name):
+        name = wrapped[1]
+    return name
+
+
+def _is_module(name: str) -> bool:
+    # What has a dot is a method.
+    return bool(name) and "." not in name
+
+
 # Primitives that call one function, by where they keep it. JAX renames them at times.
 _CALLS = {
     "jit": "jaxpr",
@@ -163,50 +102,89 @@ _BODIES = {
     "while": lambda options: (options["cond_jaxpr"], options["body_jaxpr"]),
     "cond": lambda options: tuple(options["branches"]),
 }
+# Their inner functions are of single entries.
+_FOLDS = ("reduce", "scatter", "select_and")
 
 
-def _program(
-    jaxpr: Jaxpr, path: tuple[str, ...], unneeded: frozenset[int] = frozenset()
-) -> Program:
+def _program(jaxpr, place: _Place, unneeded: frozenset[int] = frozenset()) -> Program:
     jaxpr = _opened(jaxpr)
     values = {var: _value(var) for var in (*jaxpr.invars, *jaxpr.constvars)}
-    operations = []
-    _collect(jaxpr, values, path, None, operations)
+    operations: list[Operation] = []
+    _collect(jaxpr, values, place, operations)
     outputs = tuple(_lookup(values, jaxpr.outvars))
     inputs = tuple(values[var] for var in jaxpr.invars)
     needed = {value for i, value in enumerate(outputs) if i not in unneeded}
     return Program(inputs, _needed(operations, needed), outputs)
 
 
-def _collect(jaxpr, values, path, group, operations) -> None:
+def _collect(jaxpr: Jaxpr, values, place: _Place, operations) -> None:
     """Appends the operations of `jaxpr`, whose inputs and constants `values` holds."""
     for equation in jaxpr.eqns:
+        here = place.of(equation)
         inputs = tuple(_lookup(values, equation.invars))
-        here = path + _modules(equation)
-        name, options = equation.primitive.name, equation.params
-        called = _CALLS.get(name)
-        own_name = str(options.get("name", ""))
-        if called is not None and "(" not in own_name and called in options:
-            inner = _opened(options[called])
+        called = equation.params.get(_CALLS.get(equation.primitive.name))
+        if called is not None and not _is_operator(equation, here):
+            inner = _opened(called)
             inside = dict(zip(inner.invars, inputs, strict=True))
             inside |= {var: _value(var) for var in inner.constvars}
-            part = own_name if _is_one_function(own_name, inner) else group
-            _collect(inner, inside, here, part, operations)
-            outputs = _lookup(inside, inner.outvars)
-            values.update(zip(equation.outvars, outputs, strict=True))
-            continue
-        outputs = tuple(_value(var) for var in equation.outvars)
+            name = str(equation.params.get("name", "_"))
+            if not name.startswith(("_", "<")) and all(map(_is_entrywise, inner.eqns)):
+                here = dataclasses.replace(here, group=name)
+            _collect(inner, inside, here, operations)
+            outputs = tuple(_lookup(inside, inner.outvars))
+        else:
+            outputs = tuple(map(_value, equation.outvars))
+            operations.append(_operation(equation, inputs, outputs, here))
         values.update(zip(equation.outvars, outputs, strict=True))
-        operator = called is not None and "(" in own_name
-        inner = ()
-        if operator:
-            inner = (options[called],)
-            name, options = read_call(own_name)
-        elif name in _BODIES:
-            inner = _BODIES[name](options)
-        operations.append(
-            Operation(name, options, inputs, outputs, here, operator, group, inner)
-        )
+
+
+def _operation(equation, inputs, outputs, place) -> Operation:
+    name, options = equation.primitive.name, equation.params
+    operator, opened = _is_operator(equation, place), None
+    if operator:
+        body = options[_CALLS[name]]
+        name, options = read_call(options["name"])
+        inside = _Place(place.path)
+        opened = lambda unneeded: (_program(body, inside, unneeded),)  # noqa: E731
+    elif name in _BODIES:
+        bodies = _BODIES[name](options)
+        # What a loop gives it may need itself.
+        opened = lambda _: tuple(_program(body, place) for body in bodies)  # noqa: E731
+    return Operation(
+        name,
+        options,
+        inputs,
+        outputs,
+        place.path,
+        operator,
+        place.group,
+        opaque=opened is None and _hides_a_program(equation),
+        **({} if opened is None else {"opened": opened}),
+    )
+
+
+def _is_operator(equation: JaxprEqn, place: _Place) -> bool:
+    """Whether an equation is a call of one of cnnlab's operators, by its name."""
+    is_call = equation.primitive.name in _CALLS
+    named = is_call and "(" in str(equation.params.get("name", ""))
+    return named and not place.transposed
+
+
+def _hides_a_program(equation: JaxprEqn) -> bool:
+    if equation.primitive.name.startswith(_FOLDS):
+        return False
+    options = equation.params.values()
+    several = (option if isinstance(option, tuple) else (option,) for option in options)
+    return any(
+        isinstance(one, (Jaxpr, ClosedJaxpr)) for some in several for one in some
+    )
+
+
+def _is_entrywise(equation: JaxprEqn) -> bool:
+    name = equation.primitive.name
+    if name in _CALLS and not _is_operator(equation, _Place()):
+        return all(map(_is_entrywise, _opened(equation.params[_CALLS[name]]).eqns))
+    return name in ELEMENTWISE or name == "broadcast_in_dim"
 
 
 def _needed(
@@ -220,25 +198,8 @@ def _needed(
         )
         if len(idle) < len(operation.outputs):
             needed.update(operation.inputs)
-            kept.append(
-                dataclasses.replace(operation, unneeded=idle) if idle else operation
-            )
+            kept.append(dataclasses.replace(operation, unneeded=idle))
     return tuple(reversed(kept))
-
-
-def _is_one_function(name: str, jaxpr: Jaxpr) -> bool:
-    """Whether a call is best known by its own name, as `relu` is."""
-    return not name.startswith(("_", "<")) and all(
-        _is_elementwise(equation) for equation in jaxpr.eqns
-    )
-
-
-def _is_elementwise(equation: JaxprEqn) -> bool:
-    name = equation.primitive.name
-    if name in _CALLS and "(" not in str(equation.params.get("name", "")):
-        inner = _opened(equation.params[_CALLS[name]])
-        return all(map(_is_elementwise, inner.eqns))
-    return name in ELEMENTWISE or name == "broadcast_in_dim"
 
 
 def _lookup(values, variables) -> Iterator[Value]:
@@ -252,12 +213,5 @@ def _value(variable) -> Value:
     return Value(getattr(aval, "shape", ()), getattr(aval, "dtype", None))
 
 
-def _opened(jaxpr) -> Jaxpr:
-    """The jaxpr inside of a closed one."""
+def _opened(jaxpr: Jaxpr | ClosedJaxpr) -> Jaxpr:
     return getattr(jaxpr, "jaxpr", jaxpr)
-
-
-def _modules(equation: JaxprEqn) -> tuple[str, ...]:
-    """The Flax modules in whose calls an equation arose, without their methods."""
-    names = str(equation.source_info.name_stack).split("/")
-    return tuple(name for name in names if name and "." not in name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from cnnlab.diagnostics.program import Operation, Program, Value
+from cnnlab.diagnostics.operation import Operation, Program, Value
 
 Fact = TypeVar("Fact")
 

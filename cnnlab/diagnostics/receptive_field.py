@@ -15,7 +15,7 @@ whose ends are kept apart, so that asymmetric padding keeps its place.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -34,6 +34,8 @@ class Field:
             the whole axis is seen, however large it is.
         clean: for each entry whether no padding reaches it, through whatever came
             before.
+        around: pixels once around the map that the value is a part of, were that a
+            torus; 0 where there is no one map.
     """
 
     axis: int | None
@@ -41,6 +43,7 @@ class Field:
     low: Number
     high: Number
     clean: tuple[bool, ...]
+    around: Number
 
     @property
     def extent(self) -> int | float:
@@ -55,45 +58,14 @@ class Field:
         return None if math.isinf(self.high) else Fraction(self.low + self.high) / 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """A window's path along one axis of a map of `size` entries.
-
-    Entries lie `spread` apart, as in a transposed convolution; between them is nothing.
-    """
-
-    size: int
-    extent: int
-    stride: int = 1
-    padding: tuple[int, int] = (0, 0)
-    dilation: int = 1
-    boundary: str = "zero"
-    spread: int = 1
-
-    @property
-    def positions(self) -> Fraction:
-        """How many places it has; not whole where its strides end short of the map."""
-        covered = (self.extent - 1) * self.dilation + 1
-        size = (self.size - 1) * self.spread + 1
-        return Fraction(size + sum(self.padding) - covered, self.stride) + 1
-
-    def arithmetic(self) -> str:
-        """`positions`, as it is worked out by hand."""
-        covered = (self.extent - 1) * self.dilation + 1
-        size = (self.size - 1) * self.spread + 1
-        padding = "".join(f" + {side}" for side in self.padding if side)
-        positions = f"{float(self.positions):.2f}".rstrip("0").rstrip(".")
-        return f"({size}{padding} - {covered}) / {self.stride} + 1 = {positions}"
-
-
 def whole_image(size: int, axis: int) -> Field:
     """What the image itself sees: every entry its own pixel."""
-    return Field(axis, 1, 0, 0, (True,) * size)
+    return Field(axis, 1, 0, 0, (True,) * size, size)
 
 
 def everything(field: Field) -> Field:
     """What is seen where the axis is mixed: all of it, by what is left."""
-    return Field(None, 0, -math.inf, math.inf, (all(field.clean),))
+    return Field(None, 0, -math.inf, math.inf, (all(field.clean),), 0)
 
 
 def widened(
@@ -110,38 +82,12 @@ def widened(
         by: what else is seen, and may have been reached by padding.
     """
     clean = all(all(seen.clean) for seen in (field, *by))
-    return Field(
-        field.axis,
-        field.stride if stride is None else plain(Fraction(stride)),
-        -math.inf,
-        math.inf,
-        (clean,) * (len(field.clean) if entries is None else entries),
-    )
-
-
-def slide(field: Field, window: Window, entries: int) -> Field:
-    """What is seen by windows at `entries` places, in the order of the axis."""
-    step = Fraction(field.stride, window.spread)
-    first = -step * window.padding[0]
-    reach = step * (window.extent - 1) * window.dilation
-    low, high = first + min(reach, 0), first + max(reach, 0)
-    taps = np.arange(window.extent) * window.dilation - window.padding[0]
-    places = np.arange(entries)[:, None] * window.stride + taps
-    clean = np.asarray(field.clean, bool)
-    inside = places // window.spread
-    if window.boundary == "circular":
-        seen = clean[inside % len(clean)]
-    else:
-        on_map = (inside >= 0) & (inside < len(clean))
-        seen = clean[np.clip(inside, 0, len(clean) - 1)] & on_map
-    # Between the entries there is nothing, and so there is beyond them.
-    seen |= places % window.spread != 0
-    return Field(
-        field.axis,
-        plain(step * window.stride),
-        _plus(field.low, low),
-        _plus(field.high, high),
-        tuple(seen.all(1).tolist()),
+    return dataclasses.replace(
+        field,
+        stride=field.stride if stride is None else plain(Fraction(stride)),
+        low=-math.inf,
+        high=math.inf,
+        clean=(clean,) * (len(field.clean) if entries is None else entries),
     )
 
 
@@ -168,9 +114,10 @@ def padded(field: Field, low: int, high: int, interior: int = 0) -> Field:
     return dataclasses.replace(
         field,
         stride=plain(step),
-        low=_plus(field.low, -step * low),
-        high=_plus(field.high, -step * low),
+        low=plus(field.low, -step * low),
+        high=plus(field.high, -step * low),
         clean=tuple(clean.tolist()),
+        around=plain(abs(step) * len(clean)),
     )
 
 
@@ -191,12 +138,13 @@ def split(field: Field, blocks: int, axis: int) -> Field:
     run = len(field.clean) // blocks
     reach = field.stride * (run - 1)
     clean = np.reshape(field.clean, (blocks, run)).all(1)
-    return Field(
-        axis,
-        field.stride * run,
-        field.low + min(reach, 0),
-        field.high + max(reach, 0),
-        tuple(clean.tolist()),
+    return dataclasses.replace(
+        field,
+        axis=axis,
+        stride=field.stride * run,
+        low=field.low + min(reach, 0),
+        high=field.high + max(reach, 0),
+        clean=tuple(clean.tolist()),
     )
 
 
@@ -205,12 +153,13 @@ def merged(field: Field, run: int, axis: int) -> Field:
     step = Fraction(field.stride, run)
     # The last of a run sees no further than the first: its coordinates lag behind.
     lag = step * (run - 1)
-    return Field(
-        axis,
-        plain(step),
-        _plus(field.low, -max(lag, 0)),
-        _plus(field.high, -min(lag, 0)),
-        tuple(np.repeat(field.clean, run).tolist()),
+    return dataclasses.replace(
+        field,
+        axis=axis,
+        stride=plain(step),
+        low=plus(field.low, -max(lag, 0)),
+        high=plus(field.high, -min(lag, 0)),
+        clean=tuple(np.repeat(field.clean, run).tolist()),
     )
 
 
@@ -219,6 +168,28 @@ def stretched(field: Field, axis: int, entries: int) -> Field:
     return dataclasses.replace(
         field, axis=axis, stride=0, clean=tuple(field.clean) * entries
     )
+
+
+def moved(field: Field, axis: int | None) -> Field:
+    """The same, along another axis of the array."""
+    return dataclasses.replace(field, axis=axis)
+
+
+def shifted(field: Field, by: int) -> Field:
+    """The same, of a value with more axes in front, or fewer."""
+    return field if field.axis is None else moved(field, field.axis + by)
+
+
+def without(field: Field, gone: Collection[int]) -> Field:
+    """The same, of a value without the axes `gone`, of which the field's is none."""
+    if field.axis is None:
+        return field
+    return shifted(field, -sum(axis < field.axis for axis in gone))
+
+
+def dropped(field: Field) -> Field:
+    """The same, of a value that has lost its axis of one entry."""
+    return dataclasses.replace(field, axis=None, stride=0)
 
 
 def hull(fields: Sequence[Field | None]) -> Field | None:
@@ -248,7 +219,11 @@ def _pair(a: Field, b: Field) -> Field | None:
         low, high = low - max(last, 0), high - min(last, 0)
     clean = np.logical_and(a.clean, b.clean)
     return dataclasses.replace(
-        a, low=min(a.low, low), high=max(a.high, high), clean=tuple(clean.tolist())
+        a,
+        low=min(a.low, low),
+        high=max(a.high, high),
+        clean=tuple(clean.tolist()),
+        around=a.around if a.around == b.around else 0,
     )
 
 
@@ -258,5 +233,6 @@ def plain(number: Number) -> Number:
     return int(number) if whole else number
 
 
-def _plus(end: Number, more: Fraction) -> Number:
+def plus(end: Number, more: Number) -> Number:
+    """The sum, an int where it is whole; an infinite end stays."""
     return end if math.isinf(end) else plain(end + more)

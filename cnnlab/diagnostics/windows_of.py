@@ -3,8 +3,8 @@
 import math
 from collections.abc import Collection
 
-from cnnlab.diagnostics.program import Operation
-from cnnlab.diagnostics.receptive_field import Window
+from cnnlab.diagnostics.operation import Operation
+from cnnlab.diagnostics.sliding import Window
 from cnnlab.ops import pools
 
 # Operators, besides local pools, whose result sees the windows of their first operand.
@@ -49,6 +49,12 @@ def spatial_windows(operation: Operation) -> dict[int, Window] | None:
             range(first, first + rank), *lengths, dilation, strict=True
         )
     }
+
+
+def filter_sizes(operation: Operation, rank: int) -> tuple[int, ...]:
+    """Of a blurring operator, the sizes of the filter."""
+    sizes = operation.options.get("filter_size", 3)
+    return (sizes,) * rank if isinstance(sizes, int) else tuple(sizes)
 
 
 def result_shape(operation: Operation, windows: dict[int, Window]) -> tuple[int, ...]:

@@ -124,7 +124,7 @@ def _layer(own: str, row: Mapping) -> str:
     said = plain_own.startswith(plain_first) or own.endswith(first.split("_")[-1])
     words = ([own] if own else []) + ([] if own and said else [first])
     text = " ".join(words) + (f", {rest}" if rest else "")
-    return text if row["counted"] else text + " (one trip)"
+    return text if row["counted"] else text + " ?"
 
 
 def _padded(row: Mapping) -> str:
@@ -162,7 +162,8 @@ def _notes(rows: Sequence[Mapping]) -> Iterator[str]:
             yield f"    {arithmetic}: {names[0]}{more}"
         yield ""
     if not all(row["counted"] for row in rows):
-        yield "A loop of unknown length is counted for one trip."
+        yield "? Of a loop of unknown length one trip is counted, and nothing of a"
+        yield "  program that JAX does not show."
         yield ""
 
 

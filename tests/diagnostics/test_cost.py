@@ -152,6 +152,26 @@ def test_every_lowering_gives_the_same_table(lowering):
     assert other.forward_bytes == ours.forward_bytes
 
 
+class Circular(nn.Module):
+    stock: bool
+
+    @nn.compact
+    def __call__(self, x):
+        for _ in range(2):
+            if self.stock:
+                x = nn.Conv(4, (3, 5), (2, 1), padding="CIRCULAR")(x)
+            else:
+                x = Conv(4, (3, 5), (2, 1), "SAME", boundary="circular")(x)
+        return x
+
+
+def test_stock_circular_padding_is_seen_through():
+    ours, stock = (of_module(Circular(s), 1, 7, 8, 4).last_map for s in (False, True))
+    for what in ("output_shape", "macs", "receptive_field", "stride", "entries"):
+        assert getattr(stock, what) == getattr(ours, what)
+    assert stock.padding_share == ours.padding_share == 0
+
+
 def test_channels_may_come_first():
     def net(x):
         kernel = jnp.ones((4, 3, 3, 3))

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from cnnlab.diagnostics.program import Operation, read_call, trace
+from cnnlab.diagnostics.operation import Operation
+from cnnlab.diagnostics.program import read_call, trace
 from cnnlab.ops import conv, lp_pool, max_pool, pools
 from cnnlab.ops.named import named
 
@@ -123,6 +124,25 @@ def test_of_branches_the_heaviest_is_taken():
 
     names = [name for name, _ in steps(function, IMAGE)]
     assert names[-2:] == ["cos", "add"] and "sin" not in names
+
+
+def test_a_transposed_call_is_not_taken_for_the_operator():
+    def loss(x, kernel):
+        return jnp.sum(max_pool(conv(x, kernel), 3, 1, ((0, 2), (0, 2))))
+
+    program = trace(jax.grad(loss), IMAGE, KERNEL)
+    operators = [op.name for op in program.operations if op.operator]
+    assert operators == ["conv", "max_pool"]
+    assert "convolution" in [op.name for op in program.operations]
+
+
+def test_what_cannot_be_read_is_not_counted():
+    def function(x):
+        return lax.custom_linear_solve(
+            lambda y: 2 * y, x, lambda matvec, y: y / 2, symmetric=True
+        )
+
+    assert [step.counted for step in trace(function, IMAGE).steps()] == [False]
 
 
 class Block(nn.Module):
