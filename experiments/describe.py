@@ -74,7 +74,7 @@ class Config:
 
 
 def run(config: Config) -> dict[str, Any]:
-    """What one image after the model costs, as `diagnostics.cost.Table` has it in JSON.
+    """What a batch costs: a `diagnostics.cost.Table` as JSON values.
 
     With the model's spec, the shape of its input and the command.
     """
@@ -147,10 +147,10 @@ def _count(network, shape: tuple[int, ...]):
 
     try:
         variables = jax.eval_shape(network.init, jax.random.key(0), images)
-        return count(network.apply, variables, images, training=train)
     except (ValueError, TypeError) as error:
         text = str(error).splitlines()[0]
         raise UserError("input", f"'{_by(shape[1:])}' does not fit: {text}") from error
+    return count(network.apply, variables, images, training=train)
 
 
 def _network(config: Config):

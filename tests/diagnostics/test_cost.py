@@ -56,6 +56,31 @@ def test_published_nets_have_their_published_costs(name):
     assert table.unused_parameters == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.list_models())
+def test_every_model_is_known_throughout(name):
+    table = of_model(name)
+    variables = sum(row.parameters for row in table.rows) + table.unused_parameters
+    assert table.parameters == variables > 0
+    assert (table.unused_parameters > 0) == (name == "googlenet")  # auxiliary heads
+    assert table.last_map is not None
+    for row in table.rows:
+        assert row.counted
+        assert None not in row.receptive_field
+        assert row.padding_share is not None
+
+
+def test_a_function_of_single_images_may_be_mapped():
+    def one(kernel, image):
+        return jnp.sum(conv(image, kernel, 2), (0, 1))
+
+    args = images(3, 3, 2, 4), images(5, 8, 8, 2)
+    table = count(jax.vmap(one, (None, 0)), *args)
+    assert table.macs == 5 * 4 * 4 * 4 * 9 * 2
+    assert table.last_map.receptive_field == (3, 3)
+    assert table.last_map.parameters == 72
+
+
 def test_all_cnn_c_sees_27_pixels_at_stride_4():
     x = images(1, 32, 32, 3)
     sizes = [(3, 1), (3, 1), (3, 2), (3, 1), (3, 1), (3, 2), (3, 1), (1, 1), (1, 1)]
