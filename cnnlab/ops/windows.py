@@ -107,7 +107,7 @@ def rank_of(window_shape: Sizes, argument: str = "window_shape") -> int:
     return rank
 
 
-def spatial_shape(x: Array, rank: int) -> tuple[int, ...]:
+def spatial_shape(x: Array | np.ndarray, rank: int) -> tuple[int, ...]:
     """The sizes of the axes that a window with `rank` axes moves along.
 
     Raises:

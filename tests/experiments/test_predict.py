@@ -124,19 +124,23 @@ def weights_of(name, tmp_path, **options):
     return str(path)
 
 
-def test_classes_have_the_names_of_a_file_or_their_numbers(tmp_path, capsys):
-    image = tmp_path / "image.jpg"
+def test_classes_have_the_names_of_a_file_or_their_numbers(
+    tmp_path, capsys, monkeypatch
+):
+    # The width of what is printed is not that of the folder's name.
+    monkeypatch.chdir(tmp_path)
+    image = "image.jpg"
     Image.new("RGB", (50, 40), "red").save(image)
     weights = weights_of("cifar_resnet18", tmp_path, num_classes=3)
     config = Config(
-        images=(str(image),), weights=weights, model="cifar_resnet18", num_classes=3
+        images=(image,), weights=weights, model="cifar_resnet18", num_classes=3
     )
     main(config)
     shares = probabilities(np.arange(3.0))
     assert capsys.readouterr().out.splitlines() == [
         "cifar_resnet18, on 32x32x3 images",
         "",
-        str(image),
+        image,
         *(f"  {shares[label]:8.2%}  class {label}" for label in (2, 1, 0)),
     ]
     labels = tmp_path / "labels.txt"
