@@ -88,15 +88,18 @@ def test_in_evaluation_a_model_that_draws_needs_no_rng(name):
 
 @EVERY_MODEL
 def test_a_gradient_step_is_finite_and_lowers_the_loss(name):
-    takes_a_step(name, "max_pool")
+    before, after = losses_around_a_step(name, "max_pool")
+    assert after < before
 
 
 @EVERY_FAMILY_DRAWING
-def test_a_gradient_step_with_draws_is_finite_and_lowers_the_loss(name):
-    takes_a_step(name, "stochastic_pool")
+def test_a_gradient_step_with_draws_is_finite(name):
+    # Draws depend on the parameters, and the loss jumps with them: it may rise.
+    assert all(map(jnp.isfinite, losses_around_a_step(name, "stochastic_pool")))
 
 
-def takes_a_step(name, pool):
+def losses_around_a_step(name, pool):
+    """The losses before and after a short step down a gradient that is finite."""
     model, x, labels = small_model(name, pool=pool), images(name), jnp.array([3, 5])
     rngs = {"pool": jax.random.key(0), "dropout": jax.random.key(1)}
 
@@ -116,8 +119,8 @@ def takes_a_step(name, pool):
     length = 1e-3 / optax.tree.norm(gradient)
     params = jax.tree.map(lambda p, g: p - length * g, params, gradient)
     after, gradient = step(params, batch_stats)
-    assert after < before
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    return before, after
 
 
 @pytest.mark.parametrize("pool", [None, "max_pool"])
