@@ -129,17 +129,10 @@ class GoogLeNet(Network, kw_only=True):
     def __call__(self, x: Map, *, train: bool = False) -> Float[Array, "batch classes"]:
         everywhere = {"downsample": self.downsample, "boundary": self.boundary}
         everywhere["train"] = train
-        if self.normalised:
-            kernel_init = nn.initializers.truncated_normal(0.01)
-        else:
-            kernel_init = nn.initializers.he_normal()
-        dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=kernel_init)
+        weights = {"dtype": self.dtype, "kernel_init": nn.initializers.he_normal()}
+        dense = functools.partial(nn.Dense, **weights)
         conv = functools.partial(
-            _conv,
-            normalised=self.normalised,
-            dtype=self.dtype,
-            kernel_init=kernel_init,
-            **everywhere,
+            _conv, normalised=self.normalised, **weights, **everywhere
         )
 
         def pool(x, window_shape, strides, padding=None):
@@ -257,7 +250,7 @@ def googlenet_bn(**options) -> GoogLeNet:
     3x3 convolutions where the paper has 5x5, no response normalisation, a 2x2 pool
     before 5a, and 20% dropped before the scores. `auxiliary=True` adds its two heads,
     13,004,888 parameters in all, which average their maps to 4x4 whatever the images'
-    size. Kernels start from a normal distribution of deviation 0.01, cut at two
-    deviations, as torchvision's do, biases from 0.
+    size. Weights start as in `googlenet`; torchvision's kernels start from a normal
+    distribution of deviation 0.01, which these normalisations undo.
     """
     return GoogLeNet(normalised=True, **options)
