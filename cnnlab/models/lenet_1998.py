@@ -209,6 +209,7 @@ def lenet5_1998(**options) -> LeNet1998:
     penalty, the squared distance of F6 from the class's bitmap, which is not trained.
     The bitmaps are redrawn after figure 3, those of the ten digits alone. Weights,
     coefficients and biases start from a uniform distribution within +-2.4 / fan-in;
-    a bias does not count as an input. `lenet5_1998_loss` is the paper's loss.
+    a bias does not count as an input. `lenet5_1998_loss` is the paper's loss. Squared
+    distances have large gradients: a learning rate that suits `lenet5` is too high.
     """
     return LeNet1998(**options)
