@@ -35,7 +35,9 @@ def test_the_number_of_parameters_is_that_of_the_table(name):
     assert count == EXPECTED[name].parameters
 
 
-@NETS
+@pytest.mark.parametrize(
+    "name", ["nin_cifar10", pytest.param("nin_imagenet", marks=pytest.mark.slow)]
+)
 def test_scores_are_those_of_stock_layers(name):
     side = EXPECTED[name].tiny_side
     x = jax.random.normal(jax.random.key(1), (2, side, side, 3))
