@@ -35,12 +35,12 @@ def _cifar_resnet(parameters: int, blocks_per_stage: int) -> Expected:
 
 def _resnet(parameters: int, depth: int, *, cifar: bool = False) -> Expected:
     block = "BottleneckBlock" if depth > 34 else "BasicBlock"
-    return Expected(parameters, _stages(block, depth, 32 if cifar else 56), 32)
+    return Expected(parameters, _stages(block, depth, 32 if cifar else 56), 64)
 
 
 def _resnet_v2(parameters: int, depth: int) -> Expected:
     block = "PreactivationBottleneck" if depth > 34 else "PreactivationBlock"
-    return Expected(parameters, _stages(block, depth, 56), 32)
+    return Expected(parameters, _stages(block, depth, 56), 64)
 
 
 def _stages(block: str, depth: int, side: int) -> dict[str, int]:
