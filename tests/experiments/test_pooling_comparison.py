@@ -219,6 +219,7 @@ def test_a_stopped_run_goes_on_to_the_same_results(finished, workdir, monkeypatc
     assert keys(config) == keys(finished[0])
 
 
+@pytest.mark.slow
 def test_a_net_lost_before_its_checkpoint_is_made_again(finished, workdir, monkeypatch):
     config = dataclasses.replace(finished[0], workdir=workdir)
     monkeypatch.setattr(comparison.checkpoint, "save", _interrupt)

@@ -125,6 +125,7 @@ def test_depthwise_equals_flax_in_groups(case):
     )
 
 
+@pytest.mark.slow
 @BOUNDARIES
 @PADDINGS
 def test_conv_and_its_transpose_undo_each_others_shape(boundary, padding):

@@ -10,9 +10,17 @@ from expected_models import smallest_of_each_family
 from cnnlab.models import create_model
 from cnnlab.training import init, momentum_sgd, train_step
 
+QUICK = {"lenet5", "resnet20", "zeiler_fergus"}
+
 
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
-@pytest.mark.parametrize("name", smallest_of_each_family())
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in smallest_of_each_family()
+    ],
+)
 def test_every_familys_training_step_is_exported(name, platform):
     model, optimizer = create_model(name), momentum_sgd(10)
     state = jax.eval_shape(lambda: init(model, optimizer, 0, model.image_shape))

@@ -104,6 +104,7 @@ def test_the_paper_counts_of_trained_parameters():
     assert sum(counts.values()) == 60_000
 
 
+@pytest.mark.slow
 def test_the_paper_counts_of_connections():
     """A unit has one to its bias, and one to each number that its sum depends on."""
     model, variables = model_and_variables()

@@ -16,6 +16,14 @@ MODELS = pytest.mark.parametrize("name", list_models())
 # Options are each family's own, so one member shows what they do.
 SMALLEST = smallest_of_each_family()
 FAMILIES = pytest.mark.parametrize("name", SMALLEST)
+QUICK = {"lenet5", "resnet20", "alexnet"}
+FAMILIES_BY_EVERY_POOL = pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in SMALLEST
+    ],
+)
 EVERY_MODEL = pytest.mark.parametrize(
     "name",
     [
@@ -73,7 +81,7 @@ def test_any_number_of_image_channels(name):
     assert scores.shape == (2, create_model(name).num_classes)
 
 
-@FAMILIES
+@FAMILIES_BY_EVERY_POOL
 def test_a_pool_without_weights_changes_no_variable(name):
     wanted = shapes(name)
     for pool in pools:
@@ -86,7 +94,7 @@ def test_a_downsampling_changes_no_variable_and_no_size(name):
     assert shapes(name, downsample="blur_pool(window_shape=3)") == shapes(name)
 
 
-@FAMILIES
+@FAMILIES_BY_EVERY_POOL
 def test_every_downsampling_without_weights_changes_no_variable(name):
     wanted = shapes(name, boundary="circular")
     for spec in ("max_pool", "adaptive_polyphase(pool=None)", "spectral_pool"):
@@ -106,7 +114,7 @@ def gives_the_size_of_its_window(pool):
     return out.shape == (1, 14, 14, 1)
 
 
-@FAMILIES
+@FAMILIES_BY_EVERY_POOL
 @pytest.mark.parametrize("pool", [pool for pool in pools if pools[pool].weights])
 def test_a_pool_with_weights_brings_nothing_but_them(name, pool):
     def paths(**options):

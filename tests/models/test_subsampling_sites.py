@@ -2,16 +2,15 @@
 
 import flax.linen as nn
 import pytest
-from expected_models import smallest_of_each_family
 
 from cnnlab.models import create_model, list_models, sites
 from cnnlab.models.network import Network
 
-SMALLEST = smallest_of_each_family()
+QUICK = {"lenet5", "lenet5_1998", "resnet20", "resnet18_v2", "alexnet", "strided_a"}
 EVERY_MODEL = pytest.mark.parametrize(
     "name",
     [
-        name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow)
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
         for name in list_models()
     ],
 )

@@ -23,9 +23,19 @@ OF_OPTIONS = ("equals_the_reference", "derivatives_are_finite_at_zeros")
 
 # Their laws all together are among the slow tests, these few among the default ones.
 LONG_TO_COMPILE = {
+    "adaptive_blur_pool": ("equals_the_reference", "derivatives_are_finite_at_zeros"),
     "fractional_max_pool": ("equals_the_reference", "a_key_is_one_draw"),
     "adaptive_polyphase": ("equals_the_reference", "shifts_are_exact"),
     "learned_polyphase": ("equals_the_reference", "shifts_are_exact"),
+}
+
+# The laws that stand before the one they break take longest.
+LONG_TO_TELL = {
+    "uniform stochastic draw",
+    "one draw shared by overlapping windows",
+    "padding that wins",
+    "ties split",
+    "tie of phases broken by index",
 }
 
 
@@ -60,6 +70,7 @@ def test_pool_obeys_the_laws_of_its_kind(name):
     check(name, reference=_reference(name), laws=LONG_TO_COMPILE[name], examples=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS)
 def test_pool_with_options_obeys(spec):
     check(spec, reference=_reference(parse_spec(spec)[0]), laws=OF_OPTIONS, examples=0)
@@ -82,7 +93,12 @@ def test_is_one_named_equation(name):
     )
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+def _slow_if_long_to_tell(mutant):
+    marks = [pytest.mark.slow] if mutant in LONG_TO_TELL else []
+    return pytest.param(mutant, marks=marks)
+
+
+@pytest.mark.parametrize("mutant", list(map(_slow_if_long_to_tell, MUTANTS)))
 def test_wrong_pool_is_told_by_the_law_it_breaks(mutant):
     law, wrong, right, traits, reference = MUTANTS[mutant]
     with pytest.raises(BrokenLaw) as caught:
