@@ -6,13 +6,11 @@ any other one starts from the activated map, and has no normalisation of its own
 Subsampling, `pool` and `downsample` are as in `layers.residual`.
 """
 
-from collections.abc import Callable
-
 import flax.linen as nn
-from jax.typing import DTypeLike
 
 from cnnlab.layers.residual import (
     Map,
+    ResidualBlock,
     conv_strides,
     layers_of,
     shortcut_of,
@@ -20,16 +18,8 @@ from cnnlab.layers.residual import (
 )
 
 
-class PreactivationBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut. Attributes as in `BasicBlock`."""
-
-    features: int
-    strides: int = 1
-    shortcut: str = "projection"
-    pool: str | Callable | None = None
-    downsample: str | Callable | None = None
-    boundary: str = "zero"
-    dtype: DTypeLike | None = None
+class PreactivationBlock(ResidualBlock):
+    """Two 3x3 convolutions around a shortcut."""
 
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
@@ -41,19 +31,11 @@ class PreactivationBlock(nn.Module):
         return y + _shortcut(self, x, active, self.features, conv)
 
 
-class PreactivationBottleneck(nn.Module):
+class PreactivationBottleneck(ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions around a shortcut; the 3x3 one has the strides.
 
-    It gives `4 * features` channels. Attributes as in `BasicBlock`.
+    It gives `4 * features` channels.
     """
-
-    features: int
-    strides: int = 1
-    shortcut: str = "projection"
-    pool: str | Callable | None = None
-    downsample: str | Callable | None = None
-    boundary: str = "zero"
-    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:

@@ -27,8 +27,8 @@ Map = Float[Array, "*batch height width channels"]
 SHORTCUTS = "projection", "pad"
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (figure 5, left).
+class ResidualBlock(nn.Module):
+    """What every residual block is told.
 
     Attributes:
         shortcut: where sizes differ, "pad" subsamples and appends zero channels (option
@@ -43,6 +43,10 @@ class BasicBlock(nn.Module):
     boundary: str = "zero"
     dtype: DTypeLike | None = None
 
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions around a shortcut (figure 5, left)."""
+
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
         conv, norm = layers_of(self, train)
@@ -52,24 +56,16 @@ class BasicBlock(nn.Module):
         return nn.relu(y + shortcut_of(self, x, y.shape[-1], conv, norm))
 
 
-class BottleneckBlock(nn.Module):
+class BottleneckBlock(ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions around a shortcut (figure 5, right).
 
     It gives `4 * features` channels.
 
     Attributes:
-        shortcut: as in `BasicBlock`.
         subsampling_conv: which convolution has the strides: 0 for the first 1x1, as in
             the paper, 1 for the 3x3, as in torchvision ("v1.5").
     """
 
-    features: int
-    strides: int = 1
-    shortcut: str = "projection"
-    pool: str | Callable | None = None
-    downsample: str | Callable | None = None
-    boundary: str = "zero"
-    dtype: DTypeLike | None = None
     subsampling_conv: int = 1
 
     @nn.compact
@@ -92,7 +88,7 @@ class BottleneckBlock(nn.Module):
         return nn.relu(y + shortcut_of(self, x, y.shape[-1], conv, norm))
 
 
-def layers_of(block: nn.Module, train: bool):
+def layers_of(block: ResidualBlock, train: bool):
     """The block's convolution and its normalisation, its attributes checked."""
     # Even where the block needs neither: another one of the net will.
     if block.shortcut not in SHORTCUTS:
@@ -116,12 +112,12 @@ def layers_of(block: nn.Module, train: bool):
     return conv, norm
 
 
-def conv_strides(block: nn.Module) -> int:
+def conv_strides(block: ResidualBlock) -> int:
     """The strides that the block's convolutions take themselves."""
     return block.strides if block.pool is None and block.downsample is None else 1
 
 
-def thin_both(block: nn.Module, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
+def thin_both(block: ResidualBlock, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
     """The branch and the shortcut, thinned by what is not the convolutions' strides."""
     if block.strides == 1 or conv_strides(block) > 1:
         return y, x
@@ -142,7 +138,7 @@ def thin_both(block: nn.Module, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
     )
 
 
-def shortcut_of(block: nn.Module, x: Map, features: int, conv, norm=None) -> Map:
+def shortcut_of(block: ResidualBlock, x: Map, features: int, conv, norm=None) -> Map:
     """What is added to the branch: the thinned input, made to fit where it does not."""
     strides = conv_strides(block)
     if block.strides == 1 and x.shape[-1] == features:
