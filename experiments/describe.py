@@ -166,7 +166,8 @@ def _network(config: Config):
     options["dtype"] = config.dtype if config.dtype != "float32" else None
     options = {name: value for name, value in options.items() if value is not None}
     # One after the other, so that what is refused is known by its flag.
-    for flag, value in {"model": config.model, **options}.items():
+    classes = {"num_classes": config.num_classes}
+    for flag, value in {"model": config.model, **classes, **options}.items():
         given = {} if flag == "model" else {flag: value}
         try:
             create_model(config.model, **given)

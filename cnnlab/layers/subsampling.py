@@ -4,11 +4,12 @@ With `downsample=None` a convolution, pool or slice takes its own strides, as pa
 draw them. With the spec of a pool it runs at stride 1, and that pool takes the strides:
 `"blur_pool(window_shape=4)"`, `"adaptive_polyphase(pool=None)"`. A `window_shape` that
 is not given is as large as the strides. Map sizes and parameters are the same either
-way, but for a pool's own weights.
+way, but for a pool's own weights. A block's projection comes after the pool; a stem
+that leaves its activation to the first block is thinned before it.
 
 Source: Zhang, 2019, "Making convolutional networks shift-invariant again",
-https://arxiv.org/abs/1904.11486, whose recipe this is at every place: dense operator,
-activation, filter and strides.
+https://arxiv.org/abs/1904.11486, whose recipe this is: dense operator, activation,
+filter and strides.
 """
 
 import itertools

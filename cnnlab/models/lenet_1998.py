@@ -207,6 +207,7 @@ def lenet5_1998(**options) -> LeNet1998:
     S2 that table I says, S2 and S4 are sums with a trained coefficient and bias for
     each map, everything is squashed by a scaled tanh, and a class's score is minus its
     penalty, the squared distance of F6 from the class's bitmap, which is not trained.
+    C3 is computed, and counted in multiply-accumulates, as if every map saw all six.
     The bitmaps are redrawn after figure 3, those of the ten digits alone. Weights,
     coefficients and biases start from a uniform distribution within +-2.4 / fan-in;
     a bias does not count as an input. `lenet5_1998_loss` is the paper's loss. Squared

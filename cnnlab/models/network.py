@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -48,6 +49,14 @@ class Network(nn.Module, kw_only=True):
         if self.downsample is not None:
             resolve_downsample(self.downsample)
         windows.check_boundary(self.boundary)
+        if self.dtype is not None:
+            try:
+                jnp.dtype(self.dtype)
+            except TypeError:
+                raise ValueError(
+                    f"unknown dtype {self.dtype!r}; float32, bfloat16 and float16 are "
+                    "some"
+                ) from None
 
     def conv(self, x: Array, *args, train: bool = False, **options) -> Array:
         """`layers.subsampling.strided_conv` under the network's options."""

@@ -43,7 +43,7 @@ def load_pretrained(
     Raises:
         UserError: a file that cannot be read or is no safetensors file, the first
             tensor that is missing, not the model's or of another shape, or a model
-            that torchvision does not have.
+            that torchvision does not have or that cannot take such images.
     """
     with TensorFile(weights) as file:
         if image_shape is None:
@@ -93,7 +93,14 @@ def describe_weights(weights: str | os.PathLike) -> Description | None:
 
 def _shapes(model: Network, image_shape: Sequence[int]) -> dict[str, Any]:
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+    try:
+        shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+    except (ValueError, TypeError) as error:
+        size = "x".join(map(str, image_shape))
+        text = str(error).splitlines()[0]
+        raise UserError(
+            "model", f"{type(model).__name__} cannot take {size} images: {text}"
+        ) from error
     return traverse_util.flatten_dict(shapes, sep="/")
 
 

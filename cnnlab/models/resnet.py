@@ -241,7 +241,9 @@ def resnet50_v2(**options) -> ResNet:
 
     He et al., 2016, https://arxiv.org/abs/1603.05027, section 3, on the stages of 2015.
     The stem's convolution is pooled as it is, since the first block normalises and
-    activates; the 3x3 convolutions have the strides. Initialised as `resnet18`.
+    activates; so in ResNet-18 and 34 the first shortcut carries a map that is not
+    activated, where the paper's appendix activates before it splits. The 3x3
+    convolutions have the strides. Initialised as `resnet18`.
     """
     return ResNet(depth=50, version="v2", **options)
 

@@ -176,7 +176,7 @@ EXPECTED = {
 }
 
 
-# Each takes ten seconds and more to compile.
+# Each takes ten seconds and more to compile, and long to trace.
 SLOW_TO_COMPILE = {"cifar_resnet18", "googlenet_bn", "resnet18_v2"}
 
 

@@ -43,12 +43,16 @@ def images(name, seed=0):
 
 
 def small_model(name, **options):
-    """The model by name; where it has hidden dense layers, with few features there.
+    """The model by name, with few features in hidden dense layers and blocks in loops.
 
-    To draw millions of weights takes longer than all else.
+    To draw millions of weights takes longer than all else, and then to compile every
+    block of a deep network by itself.
     """
-    if "head_features" in options_of(type(create_model(name))):
+    own = options_of(type(create_model(name)))
+    if "head_features" in own:
         options["head_features"] = 64
+    if "scan" in own and name not in QUICK | SLOW_TO_COMPILE:
+        options["scan"] = True
     return create_model(name, **options)
 
 
@@ -147,7 +151,7 @@ def test_on_a_torus_resnet20_does_not_see_shifts_by_its_whole_stride(pool):
 def test_with_exact_downsampling_a_net_on_a_torus_sees_no_shift_at_all(name):
     # Blocks add a branch and a shortcut, so their choices must agree.
     exact = {"downsample": "adaptive_polyphase(pool=None)", "boundary": "circular"}
-    model = create_model(name, **exact)
+    model = small_model(name, **exact)
     side, channels = 2 * EXPECTED[name].tiny_side, model.image_shape[-1]
     x = np.random.default_rng(0).normal(size=(2, side, side, channels))
     variables = begin(name)
@@ -156,7 +160,7 @@ def test_with_exact_downsampling_a_net_on_a_torus_sees_no_shift_at_all(name):
     for shift in ((1, 0), (0, 1), (5, -2)):
         moved = apply(variables, np.roll(x, shift, axis=(1, 2)))
         np.testing.assert_allclose(moved, scores, rtol=1e-3, atol=1e-4)
-    strided = create_model(name, boundary="circular")
+    strided = small_model(name, boundary="circular")
     apply = fast_compile(strided.apply)
     moved = apply(variables, np.roll(x, (1, 2), axis=(1, 2)))
     assert not np.allclose(moved, apply(variables, x), rtol=1e-3, atol=1e-4)

@@ -6,7 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
-from expected_models import EXPECTED, smallest_of_each_family
+from expected_models import EXPECTED, SLOW_TO_COMPILE, smallest_of_each_family
 
 from cnnlab.models import create_model, list_models
 from cnnlab.models.network import options_of
@@ -15,7 +15,13 @@ from cnnlab.ops import global_pools, pools
 MODELS = pytest.mark.parametrize("name", list_models())
 # Options are each family's own, so one member shows what they do.
 SMALLEST = smallest_of_each_family()
-FAMILIES = pytest.mark.parametrize("name", SMALLEST)
+FAMILIES = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW_TO_COMPILE else name
+        for name in SMALLEST
+    ],
+)
 QUICK = {"lenet5", "resnet20", "alexnet"}
 FAMILIES_BY_EVERY_POOL = pytest.mark.parametrize(
     "name",
@@ -164,6 +170,11 @@ def test_a_function_serves_as_a_pool(name):
 
 def test_models_are_listed_in_order():
     assert list_models() == sorted(EXPECTED)
+
+
+def test_an_unknown_dtype_is_refused():
+    with pytest.raises(ValueError, match="unknown dtype 'foo'"):
+        create_model("lenet5", dtype="foo")
 
 
 def test_a_spec_holds_options_as_arguments_do():
