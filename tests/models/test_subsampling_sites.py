@@ -1,10 +1,17 @@
 """No place where a network thins its maps goes unnoticed, or keeps its own strides."""
 
+import math
+
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import pytest
 
+from cnnlab.diagnostics.cost import count
+from cnnlab.layers import ConvTranspose, Pool
 from cnnlab.models import create_model, list_models, sites
 from cnnlab.models.network import Network
+from cnnlab.ops.global_pooling import adaptive_avg_pool, global_avg_pool
 
 QUICK = {"lenet5", "lenet5_1998", "resnet20", "resnet18_v2", "alexnet", "strided_a"}
 EVERY_MODEL = pytest.mark.parametrize(
@@ -14,10 +21,16 @@ EVERY_MODEL = pytest.mark.parametrize(
         for name in list_models()
     ],
 )
+# Networks and their options, with what keeps its place under any `downsample=`, in
+# training alone: averages to 4x4 whatever the map is, which have no strides.
+EXCEPTIONS = {
+    ("googlenet_bn", "auxiliary"): 2 * [("adaptive_avg_pool", (3.5, 3.5))],
+}
 
 
-def listed(name, **options):
-    return [(s.operator, s.strides) for s in sites(create_model(name, **options))]
+def listed(name, *, train=False, **options):
+    found = sites(create_model(name, **options), train=train)
+    return [(site.operator, site.strides) for site in found]
 
 
 def test_the_sites_of_resnet18():
@@ -51,6 +64,50 @@ def test_a_downsampling_takes_every_stride(name):
     assert {operator for operator, _ in exact} == {"adaptive_polyphase"}
 
 
+@pytest.mark.parametrize(
+    "name, option",
+    [
+        pytest.param(*one, marks=() if one[0] in QUICK else pytest.mark.slow)
+        for one in [*((name, None) for name in list_models()), *EXCEPTIONS]
+    ],
+)
+def test_in_training_it_does_too_but_for_named_exceptions(name, option):
+    options = {option: True} if option else {}
+    own = listed(name, train=True, **options)
+    assert set(listed(name, **options)) <= set(own)
+    blur = "blur_pool(window_shape=3)"
+    blurred = listed(name, train=True, downsample=blur, **options)
+    others = [site for site in blurred if site[0] != "blur_pool"]
+    assert others == EXCEPTIONS.get((name, option), [])
+    assert [strides for _, strides in blurred] == [strides for _, strides in own]
+
+
+@pytest.mark.parametrize(
+    "name, options, average",
+    [
+        # From 14x14 to 4x4, by windows of 5x5 and by the size to reach.
+        pytest.param("googlenet", {}, ("avg_pool", (3, 3)), marks=pytest.mark.slow),
+        ("googlenet_bn", {"auxiliary": True}, ("adaptive_avg_pool", (3.5, 3.5))),
+    ],
+)
+def test_auxiliary_heads_average_in_training_alone(name, options, average):
+    body = [("conv", (2, 2))] + 4 * [("max_pool", (2, 2))]
+    assert listed(name, **options) == body
+    heads = 2 * [average]
+    assert listed(name, train=True, **options) == body[:4] + heads + body[4:]
+
+
+@EVERY_MODEL
+def test_together_they_make_the_stride_of_the_last_map(name):
+    model = create_model(name)
+    images = jax.ShapeDtypeStruct((1, *model.image_shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    # Those side by side thin maps of one size.
+    levels = {site.input_shape[1:-1]: site.strides for site in sites(model)}
+    strides = (math.prod(axis) for axis in zip(*levels.values(), strict=True))
+    assert count(model.apply, variables, images).last_map.stride == tuple(strides)
+
+
 class Foreign(Network, kw_only=True):
     """A network of stock layers, which know nothing of `downsample`."""
 
@@ -71,3 +128,33 @@ def test_what_keeps_its_own_strides_is_seen():
         ("slice", (2, 3)),
     ]
     assert sites(model, (32, 20, 1))[0].output_shape == (1, 16, 10, 2)
+
+
+class Various(Network, kw_only=True):
+    """What thins a map without strides, and what has strides and thins none."""
+
+    image_shape = (12, 12, 1)
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = ConvTranspose(2, 2, 2)(x)
+        x = Pool("fractional_max_pool", 2, 1)(x)
+        x = adaptive_avg_pool(x, (8, 4))
+        if train:
+            x = Pool("stochastic_pool", 2)(x, train=True)
+        x = nn.Dropout(0.5, deterministic=not train)(x)
+        return global_avg_pool(x)
+
+
+def test_what_thins_without_strides_is_seen_and_what_enlarges_is_none():
+    fractional, adaptive = sites(Various())
+    # floor(24 / sqrt(2)) entries.
+    assert (
+        str(fractional)
+        == "Various/Pool_0: fractional_max_pool /1.5x1.5, 24x24 to 16x16"
+    )
+    assert str(adaptive) == "Various: adaptive_avg_pool /2x4, 16x16 to 8x4"
+    assert adaptive.strides == (2, 4)
+    *evaluated, drawn = sites(Various(), train=True)
+    assert evaluated == [fractional, adaptive]
+    assert (drawn.operator, drawn.strides) == ("stochastic_pool", (2, 2))
