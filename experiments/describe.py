@@ -11,15 +11,21 @@ what sees the whole image, however large.
   python -m experiments.describe --all
 """
 
+import contextlib
 import dataclasses
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments import flags
+from experiments import flags, networks
+from experiments.refusals import refuse_below, refuse_given
+
+# Every entry of a map is looked at: of larger ones, for minutes.
+_LARGEST = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +59,9 @@ class Config:
     )
     batch_size: int = flags.field(1, "images in a batch; all of them are counted")
     dtype: str = flags.field(
-        "float32", "what is computed in", choices=("float32", "bfloat16")
+        "float32",
+        "what is computed in",
+        choices=("float32", "bfloat16", "float64"),
     )
     all: bool = flags.field(
         False, "print README's table instead: every model, as in its paper, in a row"
@@ -65,12 +73,29 @@ class Config:
 
     def validate(self) -> None:
         """Raises UserError for what no model can be made of."""
-        for name, least in (("num_classes", 1), ("batch_size", 1), ("width", 80)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(name, f"{value} is less than {least}")
+        if self.all:
+            unused = [
+                item.name
+                for item in dataclasses.fields(self)
+                if item.name not in ("all", "json")
+            ]
+            refuse_given(
+                self, unused, "is not for --all, which has every model as in its paper"
+            )
+        refuse_below(self, num_classes=1, batch_size=1, width=80)
         _image_shape(self.input, (1, 1, 1))
-        _network(self)
+        networks.create(self.model, self.network_flags)
+
+    @property
+    def network_flags(self) -> dict[str, Any]:
+        """The flags of the network that say something, in the order of their blame."""
+        return {
+            "num_classes": self.num_classes,
+            "dtype": None if self.dtype == "float32" else self.dtype,
+            "boundary": None if self.boundary == "zero" else self.boundary,
+            "downsample": self.downsample,
+            "pool": self.pool,
+        }
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -79,9 +104,14 @@ def run(config: Config) -> dict[str, Any]:
     With the model's spec, the shape of its input and the command.
     """
     config = flags.checked(config)
-    network = _network(config)
+    network = networks.create(config.model, config.network_flags)
     shape = (config.batch_size, *_image_shape(config.input, network.image_shape))
-    table = _count(network, shape)
+    with _precision(config.dtype):
+        try:
+            table = _count(network, shape)
+        except networks.FAULTS:
+            networks.refuse_fault(config.model, config.network_flags, shape)
+            raise
     return {
         "model": config.model,
         "input": list(shape),
@@ -112,6 +142,7 @@ def main(config: Config) -> None:
     """Prints the table, and writes the counts down where that is asked for."""
     from cnnlab.reporting import cost_table
 
+    config = flags.checked(config)
     if config.all:
         rows = []
         print("\n".join(cost_table.OVERVIEW_HEAD))
@@ -130,50 +161,22 @@ def main(config: Config) -> None:
 
 def _count(network, shape: tuple[int, ...]):
     """The costs of evaluating `network`, and of its memory in training."""
-    import jax
-    import jax.numpy as jnp
-
     from cnnlab.diagnostics.cost import count
 
-    images = jax.ShapeDtypeStruct(shape, network.dtype or jnp.float32)
-
-    def train(variables, images):
-        keys = {name: jax.random.key(0) for name in ("dropout", "pool")}
-        collections = [name for name in variables if name != "params"]
-        out = network.apply(
-            variables, images, train=True, mutable=collections, rngs=keys
-        )
-        return out[0]
-
-    try:
-        variables = jax.eval_shape(network.init, jax.random.key(0), images)
-    except (ValueError, TypeError) as error:
-        text = str(error).splitlines()[0]
-        raise UserError("input", f"'{_by(shape[1:])}' does not fit: {text}") from error
-    return count(network.apply, variables, images, training=train)
+    images = networks.like(shape, network)
+    return count(
+        network.apply,
+        networks.shapes(network, images),
+        images,
+        training=partial(networks.in_training, network),
+    )
 
 
-def _network(config: Config):
-    """The model that is asked for.
+def _precision(dtype: str) -> contextlib.AbstractContextManager:
+    """Where JAX leaves numbers as wide as they are."""
+    import jax
 
-    Raises:
-      UserError: a model that is none, or a value that it does not take.
-    """
-    from cnnlab.models import create_model
-
-    options = {name: getattr(config, name) for name in ("pool", "downsample")}
-    options["boundary"] = config.boundary if config.boundary != "zero" else None
-    options["dtype"] = config.dtype if config.dtype != "float32" else None
-    options = {name: value for name, value in options.items() if value is not None}
-    # One after the other, so that what is refused is known by its flag.
-    classes = {"num_classes": config.num_classes}
-    for flag, value in {"model": config.model, **classes, **options}.items():
-        given = {} if flag == "model" else {flag: value}
-        try:
-            create_model(config.model, **given)
-        except (ValueError, TypeError) as error:
-            raise UserError(flag, str(error)) from error
-    return create_model(config.model, config.num_classes, **options)
+    return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
 
 
 def _image_shape(size: str | None, given: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -189,6 +192,8 @@ def _image_shape(size: str | None, given: tuple[int, int, int]) -> tuple[int, in
             "input", f"'{size}' is no size; write 224, 224x160 or 32x32x1, in pixels"
         )
     lengths = tuple(map(int, size.split("x")))
+    if max(lengths) > _LARGEST:
+        raise UserError("input", f"'{size}' is more than {_LARGEST:,} a side")
     height, width, *channels = lengths if len(lengths) > 1 else lengths * 2
     return height, width, *(channels or given[2:])
 

@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.diagnostics import cost
 from cnnlab.errors import UserError
-from experiments import describe
+from experiments import describe, flags
 from experiments.describe import Config
 
 
@@ -97,6 +97,12 @@ def test_a_size_leaves_the_channels_as_they_are(size, shape):
         ({"input": "0"}, "input: '0' is no size; write 224"),
         ({"input": "32x32x3x1"}, "input: '32x32x3x1' is no size"),
         ({"input": "2"}, r"input: '2x2x1' does not fit: "),
+        ({"input": "9" * 20}, "input: '9*' is more than 1,000,000 a side"),
+        ({"pool": "lp_pool(p=-1)"}, r"pool: 'lp_pool\(p=-1\)' does not fit: p -1 must"),
+        (
+            {"model": "lenet5(pool='lp_pool(p=0)')"},
+            r"model: 'lenet5\(pool='lp_pool\(p=0\)'\)' does not fit: p 0 must",
+        ),
         ({"num_classes": 0}, "num_classes: 0 is less than 1"),
         ({"batch_size": 0}, "batch_size: 0 is less than 1"),
         ({"width": 20}, "width: 20 is less than 80"),
@@ -106,6 +112,44 @@ def test_bad_input_is_refused(change, message):
     with pytest.raises(UserError, match=f"^{message}") as caught:
         describe.run(Config(**{"model": "lenet5", **change}))
     assert "\n" not in str(caught.value)
+
+
+def test_the_flag_that_brings_a_fault_about_is_blamed():
+    """Images that the network takes by itself are not, whatever is given with them."""
+    config = Config(
+        model="lenet5", input="32", boundary="circular", downsample="lp_pool(p=-2)"
+    )
+    with pytest.raises(UserError, match="^downsample: 'lp_pool.p=-2.' does not fit"):
+        describe.run(config)
+    describe.run(dataclasses.replace(config, downsample="lp_pool(p=2)"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "lenet5"},
+        {"input": "32"},
+        {"pool": "max_pool"},
+        {"boundary": "circular"},
+        {"batch_size": 2},
+        {"dtype": "float64"},
+        {"width": 80},
+    ],
+)
+def test_an_overview_takes_no_flag_of_one_model(change):
+    (flag,) = change
+    with pytest.raises(UserError, match=f"^{flag}: is not for --all, which"):
+        flags.checked(Config(all=True, **change))
+
+
+def test_float64_takes_twice_the_memory():
+    def costs(dtype):
+        return describe.run(Config(model="lenet5", dtype=dtype))
+
+    single, double = costs("float32"), costs("float64")
+    assert double["macs"] == single["macs"]
+    assert double["forward_bytes"] == 2 * single["forward_bytes"]
+    assert costs("float32") == single
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
