@@ -1,4 +1,4 @@
-"""What `--checkpoint=WORKDIR[:arm[:seed]]` means, the same in every experiment."""
+"""What `--checkpoint=WORKDIR[:arm[:seed[:step]]]` means, in every experiment."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,9 +8,10 @@ from cnnlab.errors import UserError
 if TYPE_CHECKING:
     from cnnlab.training.load import Loaded
 
+FORM = "WORKDIR[:arm[:seed[:step]]]"
 HELP = (
-    "net of a finished run, as WORKDIR[:arm[:seed]], such as runs/a:max_pool:0; by "
-    "default the run's first arm and seed"
+    f"net of a finished run, as {FORM}, such as runs/a:max_pool:0; by default the "
+    "run's first arm and seed, as it was at its end"
 )
 
 
@@ -22,14 +23,13 @@ def load(words: str) -> "Loaded":
     """
     from cnnlab import training
 
-    workdir, arm, seed = _parsed(words)
     try:
-        return training.load(workdir, arm, seed)
+        return training.load(*_parsed(words))
     except UserError as error:
         raise UserError("checkpoint", error.message) from error
 
 
-def _parsed(words: str) -> tuple[str, str | None, int | None]:
+def _parsed(words: str) -> tuple[str, str | None, int | None, int | None]:
     # A directory's own name may have colons.
     parts = words.split(":")
     for count in range(len(parts), 0, -1):
@@ -38,9 +38,14 @@ def _parsed(words: str) -> tuple[str, str | None, int | None]:
             break
     else:
         raise UserError("checkpoint", f"'{parts[0]}' is not a directory")
-    if len(rest) > 2:
-        raise UserError("checkpoint", f"'{words}' is not WORKDIR[:arm[:seed]]")
-    arm, seed = [*rest, None, None][:2]
-    if seed is not None and not seed.isdecimal():
-        raise UserError("checkpoint", f"the seed in '{words}' is not a number")
-    return workdir, arm, None if seed is None else int(seed)
+    if len(rest) > 3:
+        raise UserError("checkpoint", f"'{words}' is not {FORM}")
+    arm, seed, step = [*rest, None, None, None][:3]
+    for name, number in (("seed", seed), ("step", step)):
+        if number is not None and not (number.isascii() and number.isdecimal()):
+            raise UserError("checkpoint", f"the {name} in '{words}' is not a number")
+    return workdir, arm, _integer(seed), _integer(step)
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(text)

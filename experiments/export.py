@@ -31,7 +31,7 @@ class Config:
     def validate(self) -> None:
         """Raises UserError where no checkpoint is named."""
         if self.checkpoint is None:
-            raise UserError("checkpoint", "is needed, as WORKDIR[:arm[:seed]]")
+            raise UserError("checkpoint", f"is needed, as {checkpoints.FORM}")
 
 
 def run(config: Config) -> Path:

@@ -12,6 +12,7 @@ from cnnlab.errors import UserError
 from cnnlab.models.description import Description
 from cnnlab.training import checkpoint
 from cnnlab.training.evaluation import Images, Logits, predictor
+from cnnlab.training.images_of_run import images_of
 from cnnlab.training.resident import Scaling
 
 # Options of the model that all arms of a run share, where its configuration has them.
@@ -24,7 +25,7 @@ class NetConfig:
 
     Attributes:
         arm: its spec.
-        steps: of its training.
+        steps: of its training, so far.
         run: the run's configuration, as its flags have it.
     """
 
@@ -48,48 +49,54 @@ class Loaded(NamedTuple):
 
 
 def load(
-    workdir: str | os.PathLike, arm: str | None = None, seed: int | None = None
+    workdir: str | os.PathLike,
+    arm: str | None = None,
+    seed: int | None = None,
+    step: int | None = None,
 ) -> Loaded:
     """The net of a finished run, as `(predict, variables, config)`.
 
     Args:
         arm: the arm's spec, or its directory's name; None is the run's first.
         seed: None is the arm's first.
+        step: after how many steps of training; None is its end.
 
     Raises:
-        UserError: about `workdir`, `arm` or `seed`: a run that is not finished, is
-            damaged, or has no such net.
+        UserError: about `workdir`, `arm`, `seed` or `step`: a run that is not finished,
+            is damaged, or has no such net.
     """
     path = Path(workdir).expanduser()
     results = _results(path)
     try:
         row = _arm(path, results["arms"], arm)
         run = _seed(path, row, seed)
-        image_shape = results["dataset"]["image_shape"]
-        class_names = results["dataset"]["class_names"]
+        folder = run_layout.checkpoints(path, row["spec"], run["seed"])
+        step = _step(folder, run["steps"], step)
+        # The results have the digest of what the training ended with.
+        wanted = run["params_hash"] if step == run["steps"] else None
+        image_shape, class_names = images_of(path, results)
         shared = {name: results["config"].get(name) for name in _SHARED}
         options = {name: value for name, value in shared.items() if value is not None}
-        folder = run_layout.checkpoints(path, row["spec"], run["seed"])
-        stored = _restore(folder / str(run["steps"]), run["params_hash"])
+        stored = _restore(folder / str(step), wanted)
         scaling = Scaling(**stored.pop("scaling"))
         description = Description(
             model=row["model"],
             num_classes=len(class_names),
             options={"pool": row["spec"], **options},
-            image_shape=tuple(image_shape),
-            class_names=tuple(class_names),
+            image_shape=image_shape,
+            class_names=class_names,
             mean=tuple(map(float, scaling.mean)),
             deviation=tuple(map(float, scaling.deviation)),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             "workdir",
             f"'{path}' was written by another version ({error!r}); its command with "
             "--overwrite makes it again",
         ) from None
-    config = NetConfig(
-        row["spec"], run["seed"], run["steps"], results["config"], description
-    )
+    config = NetConfig(row["spec"], run["seed"], step, results["config"], description)
     return Loaded(predictor(description.create(), stored, scaling), stored, config)
 
 
@@ -128,11 +135,23 @@ def _seed(path: Path, row: dict[str, Any], seed: int | None) -> dict[str, Any]:
     )
 
 
-def _restore(path: Path, params_hash: str) -> dict[str, Any]:
+def _step(folder: Path, last: int, step: int | None) -> int:
+    if step in (None, last):
+        return last
+    there = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    steps = sorted(int(name) for name in there if name.isdecimal())
+    if step not in steps:
+        listed = ", ".join(map(str, steps)) or "none"
+        raise UserError("step", f"{step} is not among those in '{folder}': {listed}")
+    return step
+
+
+def _restore(path: Path, params_hash: str | None) -> dict[str, Any]:
     """The checkpoint at `path`, where its parameters are those of that digest."""
     try:
         stored = checkpoint.restore(path)
-        whole = checkpoint.params_hash(stored["params"]) == params_hash
+        digest = checkpoint.params_hash(stored["params"])
+        whole = params_hash in (None, digest)
     # Orbax, TensorStore and msgpack each raise their own.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

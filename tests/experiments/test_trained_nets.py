@@ -60,6 +60,7 @@ def test_a_net_is_described(finished_run):
     [
         ("", "max_pool", 0),
         (":max_pool", "max_pool", 0),
+        (":max_pool:1:2", "max_pool", 1),
         (":lp_pool(p=3.0)", "lp_pool(p=3.0)", 0),
         (":lp_pool_p_3.0_:1", "lp_pool(p=3.0)", 1),
     ],
@@ -81,7 +82,12 @@ def test_a_directory_may_have_colons_in_its_name(copied):
         ("{}:avg_pool", "'avg_pool' is not in '{}'; choose from max_pool, lp_pool"),
         ("{}:max_pool:2", "2 is not among those of max_pool in '{}': 0, 1"),
         ("{}:max_pool:one", "the seed in '{}:max_pool:one' is not a number"),
-        ("{}:max_pool:0:9", "'{}:max_pool:0:9' is not WORKDIR[:arm[:seed]]"),
+        ("{}:max_pool:0:one", "the step in '{}:max_pool:0:one' is not a number"),
+        (
+            "{0}:max_pool:0:9",
+            "9 is not among those in '{0}/checkpoints/max_pool/seed0': 2",
+        ),
+        ("{}:a:0:2:2", "'{}:a:0:2:2' is not WORKDIR[:arm[:seed[:step]]]"),
         ("{}/none:max_pool", "'{}/none' is not a directory"),
         ("{}/records", "'{}/records' holds no finished run"),
     ],
@@ -116,9 +122,67 @@ def test_another_nets_checkpoint_is_not_taken_for_it(copied):
         training.load(copied)
 
 
-def test_results_without_the_images_shape_are_another_versions(copied):
-    results = json.loads((copied / "results.json").read_text())
-    del results["dataset"]["image_shape"]
-    (copied / "results.json").write_text(json.dumps(results))
-    with pytest.raises(UserError, match="written by another version.*image_shape"):
+def test_a_step_is_one_of_those_that_are_stored(copied):
+    """Whatever else a run keeps on its way is found by its number."""
+    folder = copied / "checkpoints" / "max_pool" / "seed0"
+    stored = checkpoint.restore(folder / "2")
+    began = jax.tree.map(np.zeros_like, stored["params"])
+    checkpoint.save(folder / "0", {**stored, "params": began})
+    loaded = checkpoints.load(f"{copied}:max_pool:0:0")
+    assert loaded.config.steps == 0
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(loaded.variables))
+    assert checkpoints.load(f"{copied}:max_pool:0").config.steps == 2
+    with pytest.raises(UserError, match="^step: 1 is not among those in .*: 0, 2$"):
+        training.load(copied, "max_pool", 0, 1)
+
+
+def changed(path, name, change):
+    """The JSON file with its object `name` changed."""
+    content = json.loads((path).read_text())
+    change(content[name])
+    path.write_text(json.dumps(content))
+
+
+def without_images(stored):
+    del stored["image_shape"], stored["class_names"]
+
+
+def test_a_run_that_does_not_say_what_its_images_were_has_its_set_loaded(copied):
+    wanted = training.load(copied).config.description
+    changed(copied / "results.json", "dataset", without_images)
+    assert training.load(copied).config.description == wanted
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "change", "reason"),
+    [
+        ("results.json", "config", {"train_examples": 63}, "those of glyphs are not"),
+        ("config.json", "config", {"image_size": 17}, "those of glyphs are not"),
+        ("config.json", "config", {"dataset": "none"}, "none cannot be loaded .*none"),
+    ],
+)
+def test_a_set_that_is_gone_or_another_is_told_with_the_cure(
+    copied, file, name, change, reason
+):
+    changed(copied / "results.json", "dataset", without_images)
+    if file == "results.json":
+        (copied / "config.json").unlink()
+    changed(copied / file, name, lambda config: config.update(change))
+    with pytest.raises(UserError, match=f"^workdir: .*{reason}.*--overwrite") as error:
         training.load(copied)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("image_shape", "abc"), ("image_shape", [16, 16]), ("class_names", 10)],
+)
+def test_results_of_another_form_are_another_versions(copied, name, value):
+    changed(
+        copied / "results.json",
+        "dataset",
+        lambda dataset: dataset.update({name: value}),
+    )
+    with pytest.raises(UserError, match="written by another version") as error:
+        training.load(copied)
+    assert "\n" not in str(error.value)
