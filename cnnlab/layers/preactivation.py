@@ -8,27 +8,21 @@ Subsampling, `pool` and `downsample` are as in `layers.residual`.
 
 import flax.linen as nn
 
-from cnnlab.layers.residual import (
-    Map,
-    ResidualBlock,
-    conv_strides,
-    layers_of,
-    shortcut_of,
-    thin_both,
-)
+from cnnlab.layers.residual import Map, ResidualBlock
 
 
 class PreactivationBlock(ResidualBlock):
     """Two 3x3 convolutions around a shortcut."""
 
+    normalizes_projections = False
+
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
-        conv, norm = layers_of(self, train)
-        active = nn.relu(norm()(x))
-        y = conv(self.features, 3, conv_strides(self), 1)(active)
-        y, active = thin_both(self, nn.relu(norm()(y)), active, train)
-        y = conv(self.features, 3, padding=1)(y)
-        return y + _shortcut(self, x, active, self.features, conv)
+        active = nn.relu(self.norm(train)(x))
+        y = self.conv(self.features, 3, self.conv_strides, 1)(active)
+        y, active = self.thin_both(nn.relu(self.norm(train)(y)), active, train)
+        y = self.conv(self.features, 3, padding=1)(y)
+        return self.add_shortcut(y, x, active, train)
 
 
 class PreactivationBottleneck(ResidualBlock):
@@ -37,17 +31,13 @@ class PreactivationBottleneck(ResidualBlock):
     It gives `4 * features` channels.
     """
 
+    normalizes_projections = False
+
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
-        conv, norm = layers_of(self, train)
-        active = nn.relu(norm()(x))
-        y = nn.relu(norm()(conv(self.features, 1)(active)))
-        y = conv(self.features, 3, conv_strides(self), 1)(y)
-        y, active = thin_both(self, nn.relu(norm()(y)), active, train)
-        y = conv(4 * self.features, 1)(y)
-        return y + _shortcut(self, x, active, 4 * self.features, conv)
-
-
-def _shortcut(block, x, active, features, conv):
-    fits = block.strides == 1 and x.shape[-1] == features
-    return x if fits else shortcut_of(block, active, features, conv)
+        active = nn.relu(self.norm(train)(x))
+        y = nn.relu(self.norm(train)(self.conv(self.features, 1)(active)))
+        y = self.conv(self.features, 3, self.conv_strides, 1)(y)
+        y, active = self.thin_both(nn.relu(self.norm(train)(y)), active, train)
+        y = self.conv(4 * self.features, 1)(y)
+        return self.add_shortcut(y, x, active, train)

@@ -8,7 +8,6 @@ is as in `layers.subsampling`: it takes the strides from the convolution, or fro
 pool's own weights.
 """
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -21,14 +20,15 @@ from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.conv import Conv
 from cnnlab.layers.pool import Pool
 from cnnlab.layers.subsampling import resolve_downsample, thin
-from cnnlab.ops import pools
+from cnnlab.ops import pools, windows
+from cnnlab.ops.arguments import check_choice
 
 Map = Float[Array, "*batch height width channels"]
 SHORTCUTS = "projection", "pad"
 
 
 class ResidualBlock(nn.Module):
-    """What every residual block is told.
+    """What every residual block is told, and how it treats its two paths.
 
     Attributes:
         shortcut: where sizes differ, "pad" subsamples and appends zero channels (option
@@ -43,17 +43,96 @@ class ResidualBlock(nn.Module):
     boundary: str = "zero"
     dtype: DTypeLike | None = None
 
+    normalizes_projections = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("shortcut", self.shortcut, SHORTCUTS)
+        if self.pool is not None:
+            pools.resolve(self.pool)
+        if self.downsample is not None:
+            resolve_downsample(self.downsample)
+        check_choice("boundary", self.boundary, windows.BOUNDARIES)
+
+    @property
+    def conv_strides(self) -> int:
+        """The strides that the block's convolutions take themselves."""
+        return self.strides if self.pool is None and self.downsample is None else 1
+
+    def conv(
+        self,
+        features: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: int = 0,
+        name: str | None = None,
+    ) -> Conv:
+        """One of the block's convolutions."""
+        return Conv(
+            features,
+            kernel_size,
+            strides,
+            padding,
+            use_bias=False,
+            boundary=self.boundary,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.he_normal(),
+            name=name,
+        )
+
+    def norm(self, train: bool, name: str | None = None) -> BatchNorm:
+        """One of the block's normalisations."""
+        return BatchNorm(not train, dtype=self.dtype, name=name)
+
+    def thin_both(self, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
+        """Branch and shortcut, thinned by what is not the convolutions' strides."""
+        if self.strides == 1 or self.conv_strides > 1:
+            return y, x
+        if self.pool is not None and self.downsample is not None:
+            y, x = (self._dense_pool()(path, train=train) for path in (y, x))
+        return thin(
+            y,
+            x,
+            strides=self.strides,
+            downsample=self.pool if self.downsample is None else self.downsample,
+            boundary=self.boundary,
+            train=train,
+        )
+
+    def _dense_pool(self) -> Pool:
+        window = self.strides
+        padding = ((window - 1) // 2, window // 2)
+        return Pool(self.pool, window, 1, (padding,) * 2, boundary=self.boundary)
+
+    def add_shortcut(self, y: Map, x: Map, start: Map, train: bool) -> Map:
+        """The branch `y` plus `x`, or plus `start` made to fit where `x` does not.
+
+        Args:
+            start: thinned as the branch is.
+        """
+        features = y.shape[-1]
+        if self.strides == 1 and x.shape[-1] == features:
+            return y + x
+        if self.shortcut == "pad":
+            return y + _with_zero_channels(
+                thin(start, strides=self.conv_strides), features
+            )
+        projection = self.conv(features, 1, self.conv_strides, name="projection")
+        shortcut = projection(start)
+        if self.normalizes_projections:
+            shortcut = self.norm(train, name="projection_norm")(shortcut)
+        return y + shortcut
+
 
 class BasicBlock(ResidualBlock):
     """Two 3x3 convolutions around a shortcut (figure 5, left)."""
 
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Map:
-        conv, norm = layers_of(self, train)
-        y = conv(self.features, 3, padding=1, strides=conv_strides(self))(x)
-        y, x = thin_both(self, nn.relu(norm()(y)), x, train)
-        y = norm()(conv(self.features, 3, padding=1)(y))
-        return nn.relu(y + shortcut_of(self, x, y.shape[-1], conv, norm))
+        y = self.conv(self.features, 3, self.conv_strides, 1)(x)
+        y, x = self.thin_both(nn.relu(self.norm(train)(y)), x, train)
+        y = self.norm(train)(self.conv(self.features, 3, padding=1)(y))
+        return nn.relu(self.add_shortcut(y, x, x, train))
 
 
 class BottleneckBlock(ResidualBlock):
@@ -68,85 +147,29 @@ class BottleneckBlock(ResidualBlock):
 
     subsampling_conv: int = 1
 
-    @nn.compact
-    def __call__(self, x: Map, *, train: bool = False) -> Map:
-        conv, norm = layers_of(self, train)
+    def __post_init__(self):
+        super().__post_init__()
         if self.subsampling_conv not in (0, 1):
             raise ValueError(
                 f"subsampling_conv {self.subsampling_conv!r} must be 0, for the first "
                 "1x1 convolution, or 1, for the 3x3"
             )
+
+    @nn.compact
+    def __call__(self, x: Map, *, train: bool = False) -> Map:
         y = x
         for i, (size, padding) in enumerate(((1, 0), (3, 1))):
             here = self.subsampling_conv == i
-            strides = conv_strides(self) if here else 1
-            y = conv(self.features, size, padding=padding, strides=strides)(y)
-            y = nn.relu(norm()(y))
+            strides = self.conv_strides if here else 1
+            y = self.conv(self.features, size, strides, padding)(y)
+            y = nn.relu(self.norm(train)(y))
             if here:
-                y, x = thin_both(self, y, x, train)
-        y = norm()(conv(4 * self.features, 1)(y))
-        return nn.relu(y + shortcut_of(self, x, y.shape[-1], conv, norm))
+                y, x = self.thin_both(y, x, train)
+        y = self.norm(train)(self.conv(4 * self.features, 1)(y))
+        return nn.relu(self.add_shortcut(y, x, x, train))
 
 
-def layers_of(block: ResidualBlock, train: bool):
-    """The block's convolution and its normalisation, its attributes checked."""
-    # Even where the block needs neither: another one of the net will.
-    if block.shortcut not in SHORTCUTS:
-        raise ValueError(
-            f"unknown shortcut {block.shortcut!r}; choose from {', '.join(SHORTCUTS)}"
-        )
-    if block.pool is not None:
-        pools.resolve(block.pool)
-    if block.downsample is not None:
-        resolve_downsample(block.downsample)
-    conv = functools.partial(
-        Conv,
-        use_bias=False,
-        boundary=block.boundary,
-        dtype=block.dtype,
-        kernel_init=nn.initializers.he_normal(),
-    )
-    norm = functools.partial(
-        BatchNorm, use_running_average=not train, dtype=block.dtype
-    )
-    return conv, norm
-
-
-def conv_strides(block: ResidualBlock) -> int:
-    """The strides that the block's convolutions take themselves."""
-    return block.strides if block.pool is None and block.downsample is None else 1
-
-
-def thin_both(block: ResidualBlock, y: Map, x: Map, train: bool) -> tuple[Map, Map]:
-    """The branch and the shortcut, thinned by what is not the convolutions' strides."""
-    if block.strides == 1 or conv_strides(block) > 1:
-        return y, x
-    if block.pool is not None and block.downsample is not None:
-        window = block.strides
-        padding = ((window - 1) // 2, window // 2)
-        dense = functools.partial(
-            Pool, block.pool, window, 1, (padding,) * 2, boundary=block.boundary
-        )
-        y, x = (dense()(y, train=train), dense()(x, train=train))
-    return thin(
-        y,
-        x,
-        strides=block.strides,
-        downsample=block.pool if block.downsample is None else block.downsample,
-        boundary=block.boundary,
-        train=train,
-    )
-
-
-def shortcut_of(block: ResidualBlock, x: Map, features: int, conv, norm=None) -> Map:
-    """What is added to the branch: the thinned input, made to fit where it does not."""
-    strides = conv_strides(block)
-    if block.strides == 1 and x.shape[-1] == features:
-        return x
-    if block.shortcut == "projection":
-        x = conv(features, 1, strides, "VALID", name="projection")(x)
-        return x if norm is None else norm(name="projection_norm")(x)
-    x = thin(x, strides=strides)
+def _with_zero_channels(x: Map, features: int) -> Map:
     more = features - x.shape[-1]
     if more < 0:
         raise ValueError(

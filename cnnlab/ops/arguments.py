@@ -1,6 +1,7 @@
 """What operators refuse before they compute: arguments of the wrong kind."""
 
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -47,3 +48,24 @@ def check_number(name: str, value) -> None:
     """
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{name} takes a number, got {value!r}")
+
+
+def check_flag(name: str, value) -> None:
+    """Refuses what is neither True nor False.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} takes True or False, got {value!r}")
+
+
+def check_choice(name: str, value, choices: Iterable[str]) -> None:
+    """Refuses what is none of the choices.
+
+    Raises:
+        ValueError: it is not.
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")

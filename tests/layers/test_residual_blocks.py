@@ -79,14 +79,18 @@ def test_an_unknown_shortcut_is_refused(block):
 
 @BLOCKS
 def test_unknown_names_are_refused_even_where_they_are_not_needed(block):
-    fitting = SHAPE[-1] // width(block, 1)
     for options, message in {
         ("shortcut", "identity"): "unknown shortcut 'identity'; choose from projection",
         ("pool", "no_pool"): "unknown pool 'no_pool'; choose from",
         ("boundary", "wrap"): "unknown boundary 'wrap'; choose from zero",
     }.items():
         with pytest.raises(ValueError, match=message):
-            shapes(block(fitting, **dict([options])))
+            block(8, **dict([options]))
+
+
+def test_a_bottleneck_subsamples_in_its_first_or_second_convolution():
+    with pytest.raises(ValueError, match="subsampling_conv 2 must be 0.* or 1"):
+        BottleneckBlock(8, subsampling_conv=2)
 
 
 def test_a_shortcut_cannot_pad_to_fewer_channels():
