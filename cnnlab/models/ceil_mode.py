@@ -10,8 +10,10 @@ def ceil_padding(
 ) -> tuple[tuple[int, int], ...]:
     """The padding with which the last window reaches the map's end, or beyond it.
 
-    It is PyTorch's `ceil_mode=True`: the number of strides is rounded up, where windows
-    without padding round it down. A map that is smaller than a window gets one.
+    The number of strides is rounded up, where windows without padding round it down;
+    but no window starts beyond the map, as one might where strides are larger than
+    windows. So does PyTorch under `ceil_mode=True`. A map that is smaller than a window
+    gets one, where PyTorch refuses some.
     """
     rank = windows.rank_of(window_shape)
     spatial = windows.spatial_shape(x, rank)
@@ -22,6 +24,6 @@ def ceil_padding(
         windows.sizes(strides, rank, "strides"),
         strict=True,
     ):
-        steps = max(-(-(entries - size) // stride), 0)
-        padding.append((0, max(steps * stride + size - entries, 0)))
+        steps = min(-(-(entries - size) // stride), (entries - 1) // stride)
+        padding.append((0, max(max(steps, 0) * stride + size - entries, 0)))
     return tuple(padding)
