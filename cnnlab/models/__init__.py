@@ -4,6 +4,7 @@ from cnnlab.models import (  # noqa: F401 (they register)
     alexnet,
     all_cnn,
     cifar_resnet,
+    cifar_stem_resnet,
     googlenet,
     lenet,
     lenet_1998,

@@ -94,15 +94,15 @@ def _normalized(x: Array) -> Array:
 def alexnet(**options) -> AlexNet:
     """AlexNet in one tower: 61,100,840 parameters for 224x224 images and 1000 classes.
 
-    Maps of 55-27-13-6 entries a side. The net of Krizhevsky, 2014, "One weird trick for
-    parallelizing convolutional neural networks", https://arxiv.org/abs/1404.5997, in
-    the form that torchvision gave it: 64-192-384-256-256 maps (a footnote of the paper
-    has 384 in the fourth layer), no response normalisation, dropout before each hidden
-    dense layer. No adaptive pool comes before these, so smaller images have a smaller
-    first one. With `head="conv"` a larger image gets a map of scores; as the maps are
-    padded, none is that of its crop (see `DenseHeaded`). The paper gives no
-    initialisation: kernels start from He's rule (a normal distribution of variance
-    2 / fan-in), biases from 0.
+    Maps of 55-27-13-6 entries a side. The layers of `alexnet_2012`'s figure 2 in one
+    tower: the net of Krizhevsky, 2014, "One weird trick for parallelizing convolutional
+    neural networks", https://arxiv.org/abs/1404.5997, in the form that torchvision gave
+    it: 64-192-384-256-256 maps (a footnote of the paper has 384 in the fourth layer),
+    no response normalisation, dropout before each hidden dense layer. No adaptive pool
+    comes before these, so smaller images have a smaller first one. With `head="conv"` a
+    larger image gets a map of scores; as the maps are padded, none is that of its crop
+    (see `DenseHeaded`). The paper gives no initialisation: kernels start from He's rule
+    (a truncated normal distribution of variance 2 / fan-in), biases from 0.
     """
     return AlexNet(**options)
 

@@ -11,32 +11,35 @@ import flax.linen as nn
 from jax import Array
 from jaxtyping import Float
 
-from cnnlab.models.network import Network
+from cnnlab.models.globally_pooled import MapPerClass
 from cnnlab.models.registry import models
-from cnnlab.ops import global_pools
 
 SIZES = {"a": (5,), "b": (5, 1), "c": (3, 3)}
 
 
-class AllCnn(Network, kw_only=True):
+class AllCnn(MapPerClass, kw_only=True):
     """Two subsampled stages of 96 and 192 maps, then three convolutions to scores.
 
-    The four nets of a model are two, each with a pool and without: `strided_c` under
-    `pool="max_pool"` is `base_c`, and `all_cnn_c` is `conv_pool_c`.
+    Springenberg, Dosovitskiy, Brox and Riedmiller, 2014, tables 1 and 2. The four nets
+    of a variant are two, each with a pool and without: `strided_c` under
+    `pool="max_pool"` is `base_c`, and `all_cnn_c` is `conv_pool_c`. Kernels start from
+    He's rule (a truncated normal distribution of variance 2 / fan-in) and biases from
+    0, as the paper does not say how.
 
     Attributes:
-        model: "a", "b" or "c": the sizes of a stage's convolutions.
+        variant: "a", "b" or "c": the sizes of a stage's convolutions.
         more_convs: whether each stage has a 3x3 convolution more.
         pool: 3x3 at stride 2, after each stage; None gives that stride to the last
             convolution of the stage.
     """
 
     num_classes: int = 10
-    model: str
+    variant: str
     more_convs: bool
     pool: str | Callable | None = "max_pool"
 
     image_shape = (32, 32, 3)
+    subsamples_without_pool = True
 
     @nn.compact
     def __call__(
@@ -50,7 +53,7 @@ class AllCnn(Network, kw_only=True):
                 x, features, size, strides, padding, kernel_init=init, train=train
             )
 
-        sizes = SIZES[self.model] + ((3,) if self.more_convs else ())
+        sizes = SIZES[self.variant] + ((3,) if self.more_convs else ())
         x = nn.Dropout(0.2, deterministic=not train)(x)
         for features in (96, 192):
             for size in sizes[:-1]:
@@ -62,7 +65,7 @@ class AllCnn(Network, kw_only=True):
         x = conv(x, 192, 3, padding=0)
         x = conv(x, 192, 1)
         x = conv(x, self.num_classes, 1)
-        return global_pools["global_avg_pool"](x)
+        return self.class_scores(x)
 
 
 @models.register
@@ -72,11 +75,9 @@ def base_a(**options) -> AllCnn:
     A stage is a 5x5 convolution. Every convolution has a ReLU, the one to the scores
     too. The 3x3 convolution after the stages is not padded, which gives the 6x6 of the
     paper's average; padding elsewhere is not stated there, and symmetric here. Of the
-    image 20% is dropped in training, and half of what each stage gives. Kernels start
-    from He's rule (a normal distribution of variance 2 / fan-in) and biases from 0, as
-    the paper does not say how.
+    image 20% is dropped in training, and half of what each stage gives.
     """
-    return AllCnn(model="a", more_convs=False, **options)
+    return AllCnn(variant="a", more_convs=False, **options)
 
 
 @models.register
@@ -85,7 +86,7 @@ def base_b(**options) -> AllCnn:
 
     As `base_a`, with a 1x1 convolution after each 5x5 one.
     """
-    return AllCnn(model="b", more_convs=False, **options)
+    return AllCnn(variant="b", more_convs=False, **options)
 
 
 @models.register
@@ -94,7 +95,7 @@ def base_c(**options) -> AllCnn:
 
     As `base_a`, with two 3x3 convolutions in place of each 5x5 one.
     """
-    return AllCnn(model="c", more_convs=False, **options)
+    return AllCnn(variant="c", more_convs=False, **options)
 
 
 @models.register
@@ -103,7 +104,7 @@ def strided_a(**options) -> AllCnn:
 
     As `base_a`, with the stride of each pool in the convolution before it.
     """
-    return AllCnn(model="a", more_convs=False, **{"pool": None} | options)
+    return AllCnn(variant="a", more_convs=False, **{"pool": None} | options)
 
 
 @models.register
@@ -113,7 +114,7 @@ def strided_b(**options) -> AllCnn:
     As `base_b`, with the stride of each pool in the convolution before it: that is the
     1x1 one, which so skips three entries of four.
     """
-    return AllCnn(model="b", more_convs=False, **{"pool": None} | options)
+    return AllCnn(variant="b", more_convs=False, **{"pool": None} | options)
 
 
 @models.register
@@ -122,7 +123,7 @@ def strided_c(**options) -> AllCnn:
 
     As `base_c`, with the stride of each pool in the convolution before it.
     """
-    return AllCnn(model="c", more_convs=False, **{"pool": None} | options)
+    return AllCnn(variant="c", more_convs=False, **{"pool": None} | options)
 
 
 @models.register
@@ -132,7 +133,7 @@ def conv_pool_a(**options) -> AllCnn:
     As `base_a`, with a 3x3 convolution more before each pool, so that it has as many
     parameters as `all_cnn_a`.
     """
-    return AllCnn(model="a", more_convs=True, **options)
+    return AllCnn(variant="a", more_convs=True, **options)
 
 
 @models.register
@@ -141,7 +142,7 @@ def conv_pool_b(**options) -> AllCnn:
 
     To `base_b` as `conv_pool_a` to `base_a`.
     """
-    return AllCnn(model="b", more_convs=True, **options)
+    return AllCnn(variant="b", more_convs=True, **options)
 
 
 @models.register
@@ -150,7 +151,7 @@ def conv_pool_c(**options) -> AllCnn:
 
     To `base_c` as `conv_pool_a` to `base_a`.
     """
-    return AllCnn(model="c", more_convs=True, **options)
+    return AllCnn(variant="c", more_convs=True, **options)
 
 
 @models.register
@@ -159,7 +160,7 @@ def all_cnn_a(**options) -> AllCnn:
 
     As `base_a`, with a 3x3 convolution at stride 2 in place of each pool.
     """
-    return AllCnn(model="a", more_convs=True, **{"pool": None} | options)
+    return AllCnn(variant="a", more_convs=True, **{"pool": None} | options)
 
 
 @models.register
@@ -168,7 +169,7 @@ def all_cnn_b(**options) -> AllCnn:
 
     To `base_b` as `all_cnn_a` to `base_a`.
     """
-    return AllCnn(model="b", more_convs=True, **{"pool": None} | options)
+    return AllCnn(variant="b", more_convs=True, **{"pool": None} | options)
 
 
 @models.register
@@ -178,4 +179,4 @@ def all_cnn_c(**options) -> AllCnn:
     To `base_c` as `all_cnn_a` to `base_a`. They would be 281.17 million if the 3x3
     convolution after the stages were padded, and its map 8x8.
     """
-    return AllCnn(model="c", more_convs=True, **{"pool": None} | options)
+    return AllCnn(variant="c", more_convs=True, **{"pool": None} | options)

@@ -7,21 +7,26 @@ import flax.linen as nn
 from jax import Array
 from jaxtyping import Float
 
-from cnnlab.layers import BasicBlock, BatchNorm
+from cnnlab.layers import BasicBlock
 from cnnlab.layers.repeated import repeated
-from cnnlab.models.network import Network
+from cnnlab.layers.residual import SHORTCUTS
+from cnnlab.models.globally_pooled import GloballyPooled
 from cnnlab.models.registry import models
-from cnnlab.ops import global_pools
+from cnnlab.ops.arguments import check_choice
 
 
-class CifarResNet(Network, kw_only=True):
+class CifarResNet(GloballyPooled, kw_only=True):
     """Three stages of 16, 32 and 64 maps, the last two entered by subsampling.
+
+    He, Zhang, Ren and Sun, 2015, "Deep residual learning for image recognition",
+    https://arxiv.org/abs/1512.03385, section 4.2. Kernels start from He's rule (a
+    truncated normal distribution of variance 2 / fan-in), the last layer's from LeCun's
+    (1 / fan-in), biases from 0, scales of normalisations from 1.
 
     Attributes:
         blocks_per_stage: the paper's n; the network has 6n + 2 layers.
         pool: None subsamples by strided convolutions, as the paper does; any other pool
             takes the place of both strides, on the residual branch and the shortcut.
-        head_pool: any of `ops.global_pools`.
         shortcut: "pad" is option A, "projection" option B.
         scan: whether the blocks of a stage after its first one run as one loop, their
             parameters stacked: it compiles in a time that does not grow with them.
@@ -30,21 +35,21 @@ class CifarResNet(Network, kw_only=True):
     num_classes: int = 10
     blocks_per_stage: int
     pool: str | Callable | None = None
-    head_pool: str | Callable = "global_avg_pool"
     shortcut: str = "pad"
     scan: bool = False
 
     image_shape = (32, 32, 3)
+    subsamples_without_pool = True
 
     def __post_init__(self):
         super().__post_init__()
-        global_pools.resolve(self.head_pool)
+        check_choice("shortcut", self.shortcut, SHORTCUTS)
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
-        norm = BatchNorm(use_running_average=not train, dtype=self.dtype)
+        norm = self.norm(train)
         x = self.conv(
             x,
             16,
@@ -52,7 +57,7 @@ class CifarResNet(Network, kw_only=True):
             padding=1,
             use_bias=False,
             kernel_init=nn.initializers.he_normal(),
-            then=lambda x: nn.relu(norm(x)),
+            then=lambda x: nn.relu(norm()(x)),
         )
         for features in (16, 32, 64):
             block = functools.partial(
@@ -66,7 +71,7 @@ class CifarResNet(Network, kw_only=True):
             )
             x = block(2 if features > 16 else 1)(x, train=train)
             x = repeated(block, self.blocks_per_stage - 1, x, train, scan=self.scan)
-        x = global_pools.resolve(self.head_pool)(x)
+        x = self.globally_pooled(x)
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
 
@@ -76,8 +81,7 @@ def resnet20(**options) -> CifarResNet:
 
     He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, section 4.2, with
     n = 3 and option A shortcuts (`shortcut="projection"` is option B, 2,752 parameters
-    more). Kernels start from He's rule (a normal distribution of variance 2 / fan-in),
-    the last layer from LeCun's, biases from 0.
+    more).
     """
     return CifarResNet(blocks_per_stage=3, **options)
 

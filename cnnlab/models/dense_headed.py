@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from cnnlab.layers.dense_head import DenseHead
 from cnnlab.models.network import Network
-from cnnlab.ops.arguments import check_count
+from cnnlab.ops.arguments import check_choice
 
 HEADS = ("dense", "conv")
 
@@ -41,12 +41,7 @@ class DenseHeaded(Network, kw_only=True):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.head not in HEADS:
-            raise ValueError(
-                f"unknown head {self.head!r}; choose from {', '.join(HEADS)}"
-            )
-        check_count("head_window", self.head_window)
-        check_count("head_features", self.head_features)
+        check_choice("head", self.head, HEADS)
 
     def scores(
         self,

@@ -1,36 +1,19 @@
-"""GoogLeNet: inception modules, in the form of 2014 and with batch normalisation."""
+"""GoogLeNet, in the form of 2014 and with batch normalisation."""
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from cnnlab.layers import BatchNorm
 from cnnlab.layers.subsampling import strided_conv, strided_pool
 from cnnlab.models.ceil_mode import ceil_padding
-from cnnlab.models.network import Network
+from cnnlab.models.globally_pooled import GloballyPooled
+from cnnlab.models.inception import AuxiliaryHead, Inception, Map, Widths
 from cnnlab.models.registry import models
 from cnnlab.models.torch_names import TorchModule, TorchNames
-from cnnlab.ops import global_pools, local_response_norm
+from cnnlab.ops import local_response_norm
 from cnnlab.ops.global_pooling import adaptive_avg_pool
-
-Map = Float[Array, "batch height width channels"]
-
-
-class Widths(NamedTuple):
-    """The maps of an inception module's convolutions, a row of table 1."""
-
-    one: int
-    three_reduce: int
-    three: int
-    five_reduce: int
-    five: int
-    projection: int
-
 
 INCEPTIONS = {
     "3a": Widths(64, 96, 128, 16, 32, 32),
@@ -45,60 +28,13 @@ INCEPTIONS = {
 }
 
 
-class Inception(nn.Module):
-    """Four branches on one map, side by side: 1x1, 3x3, 5x5, and a pool (figure 2b).
-
-    Layers are named as the columns of table 1.
-
-    Attributes:
-        five_size: of the window of the "5x5" branch.
-        conv: `(x, features, size, name=)`, with a ReLU.
-        pool: `(x, window_shape, strides, padding)`.
-    """
-
-    widths: Widths
-    five_size: int
-    conv: Callable
-    pool: Callable
-
-    @nn.compact
-    def __call__(self, x: Map) -> Map:
-        conv, widths = self.conv, self.widths
-        three = conv(x, widths.three_reduce, 1, name="3x3_reduce")
-        five = conv(x, widths.five_reduce, 1, name="5x5_reduce")
-        branches = (
-            conv(x, widths.one, 1, name="1x1"),
-            conv(three, widths.three, 3, name="3x3"),
-            conv(five, widths.five, self.five_size, name="5x5"),
-            conv(self.pool(x, 3, 1, 1), widths.projection, 1, name="pool_proj"),
-        )
-        return jnp.concatenate(branches, -1)
-
-
-class AuxiliaryHead(nn.Module):
-    """Scores of a map in the middle of the network (section 5).
-
-    Attributes:
-        conv: as in `Inception`.
-        dense: `(features, name=)`, a layer.
-        average: what makes the map small, 4x4 in the paper.
-    """
-
-    num_classes: int
-    conv: Callable
-    dense: Callable
-    average: Callable
-
-    @nn.compact
-    def __call__(self, x: Map, *, train: bool) -> Float[Array, "batch classes"]:
-        x = self.conv(self.average(x), 128, 1, name="reduce")
-        x = nn.relu(self.dense(1024, name="hidden")(x.reshape(x.shape[0], -1)))
-        x = nn.Dropout(0.7, deterministic=not train)(x)
-        return self.dense(self.num_classes, name="scores")(x)
-
-
-class GoogLeNet(Network, kw_only=True):
+class GoogLeNet(GloballyPooled, kw_only=True):
     """A stem, nine inception modules with three pools before and among them.
+
+    Szegedy et al., 2014, "Going deeper with convolutions",
+    https://arxiv.org/abs/1409.4842, table 1 and figure 3. Kernels start from He's rule
+    (a truncated normal distribution of variance 2 / fan-in), biases from 0, as the
+    paper does not say how; scales of normalisations start from 1.
 
     Attributes:
         normalised: whether convolutions have batch normalisation and no biases, and the
@@ -106,14 +42,12 @@ class GoogLeNet(Network, kw_only=True):
             pool of 2x2.
         pool: of all max pools, those at stride 1 within the modules too, so that one
             argument leaves none behind.
-        head_pool: any of `ops.global_pools`.
         auxiliary: whether there are two more heads, after 4a and 4d. Under `train=True`
             they sow their scores in the collection "auxiliary", of which `train_step`
             adds 0.3 times the loss; what `apply` returns is the same without them.
     """
 
     normalised: bool
-    head_pool: str | Callable = "global_avg_pool"
     auxiliary: bool = False
 
     # Torchvision's weights are TensorFlow's, for images from -1 to 1, and its files
@@ -121,19 +55,14 @@ class GoogLeNet(Network, kw_only=True):
     torch_normalization = "inception"
     torch_ignored = "aux1.", "aux2."
 
-    def __post_init__(self):
-        super().__post_init__()
-        global_pools.resolve(self.head_pool)
-
     @nn.compact
     def __call__(self, x: Map, *, train: bool = False) -> Float[Array, "batch classes"]:
         everywhere = {"downsample": self.downsample, "boundary": self.boundary}
         everywhere["train"] = train
         weights = {"dtype": self.dtype, "kernel_init": nn.initializers.he_normal()}
         dense = functools.partial(nn.Dense, **weights)
-        conv = functools.partial(
-            _conv, normalised=self.normalised, **weights, **everywhere
-        )
+        norm = self.norm(train) if self.normalised else None
+        conv = functools.partial(_conv, norm=norm, **weights, **everywhere)
 
         def pool(x, window_shape, strides, padding=None):
             if padding is None:
@@ -173,7 +102,7 @@ class GoogLeNet(Network, kw_only=True):
                 scores = head(x, train=train)
                 if not self.is_initializing():
                     self.sow("auxiliary", f"scores_{name}", scores)
-        x = global_pools.resolve(self.head_pool)(x)
+        x = self.globally_pooled(x)
         rate = 0.2 if self.normalised else 0.4
         x = nn.Dropout(rate, deterministic=not train)(x)
         return dense(self.num_classes, name="scores")(x)
@@ -204,13 +133,12 @@ class GoogLeNet(Network, kw_only=True):
         return names | dense
 
 
-def _conv(x, features, size, strides=1, *, name, normalised, train, dtype, **options):
+def _conv(x, features, size, strides=1, *, name, norm, **options):
     """A convolution, its normalisation if there is one, and a ReLU."""
 
     def then(x):
-        if normalised:
-            norm = BatchNorm(not train, epsilon=1e-3, dtype=dtype, name=f"{name}_norm")
-            x = norm(x)
+        if norm is not None:
+            x = norm(epsilon=1e-3, name=f"{name}_norm")(x)
         return nn.relu(x)
 
     return strided_conv(
@@ -220,9 +148,7 @@ def _conv(x, features, size, strides=1, *, name, normalised, train, dtype, **opt
         strides,
         size // 2,
         then=then,
-        use_bias=not normalised,
-        train=train,
-        dtype=dtype,
+        use_bias=norm is None,
         name=name,
         **options,
     )
@@ -232,12 +158,11 @@ def _conv(x, features, size, strides=1, *, name, normalised, train, dtype, **opt
 def googlenet(**options) -> GoogLeNet:
     """GoogLeNet (224-112-56-28-14-7-1): 13,378,280 parameters, 6,998,552 at test time.
 
-    Szegedy et al., 2014, "Going deeper with convolutions",
-    https://arxiv.org/abs/1409.4842, table 1 and figure 3, with its auxiliary heads
-    (`auxiliary=False` leaves them out). Pools are in ceil mode. The paper gives neither
-    the constants of its response normalisation, here those of Krizhevsky et al., 2012,
-    nor how weights start: kernels here from He's rule (a normal distribution of
-    variance 2 / fan-in), biases from 0.
+    Szegedy et al., 2014, table 1 and figure 3, with its auxiliary heads
+    (`auxiliary=False` leaves them out). Pools are padded as Caffe's, on the far side
+    alone, so that the last window reaches the map's end (`ceil_mode.ceil_padding`). The
+    paper gives no constants for its response normalisation: here they are those of
+    Krizhevsky et al., 2012.
     """
     return GoogLeNet(normalised=False, **{"auxiliary": True} | options)
 

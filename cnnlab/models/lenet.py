@@ -35,7 +35,8 @@ def lenet5(**options) -> LeNet5:
     The layout of LeCun et al., 1998, "Gradient-based learning applied to document
     recognition", figure 2, in its modern form: ReLU instead of a scaled tanh, a pool
     without parameters, every third-layer map connected to every second-layer one, and
-    a softmax output. Weights start from a normal distribution of variance 1 / fan-in
-    (LeCun's rule; He's, twice that, trains worse under max pooling), biases from 0.
+    a softmax output. Weights start from LeCun's rule (a truncated normal distribution
+    of variance 1 / fan-in; He's, twice that, trains worse under max pooling), biases
+    from 0.
     """
     return LeNet5(**options)

@@ -129,10 +129,11 @@ class LeNet1998(Network, kw_only=True):
     pool: str | Callable | None = None
 
     image_shape = (32, 32, 1)
+    subsamples_without_pool = True
 
     def __post_init__(self):
         super().__post_init__()
-        if not 1 <= self.num_classes <= len(digit_codes()):
+        if self.num_classes > len(digit_codes()):
             raise ValueError(
                 f"num_classes {self.num_classes} must be 1 to {len(digit_codes())}: "
                 "the output units have codes for ten digits"
@@ -208,9 +209,10 @@ def lenet5_1998(**options) -> LeNet1998:
     each map, everything is squashed by a scaled tanh, and a class's score is minus its
     penalty, the squared distance of F6 from the class's bitmap, which is not trained.
     C3 is computed, and counted in multiply-accumulates, as if every map saw all six.
-    The bitmaps are redrawn after figure 3, those of the ten digits alone. Weights,
-    coefficients and biases start from a uniform distribution within +-2.4 / fan-in;
-    a bias does not count as an input. `lenet5_1998_loss` is the paper's loss. Squared
-    distances have large gradients: a learning rate that suits `lenet5` is too high.
+    The bitmaps are those of the ten digits in figure 3, after a public transcription.
+    Weights, coefficients and biases start from a uniform distribution within
+    +-2.4 / fan-in; a bias does not count as an input. `lenet5_1998_loss` is the paper's
+    loss. Squared distances have large gradients: a learning rate that suits `lenet5` is
+    too high.
     """
     return LeNet1998(**options)

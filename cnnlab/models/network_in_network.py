@@ -7,9 +7,9 @@ from jax import Array
 from jaxtyping import Float
 
 from cnnlab.models.ceil_mode import ceil_padding
-from cnnlab.models.network import Network
+from cnnlab.models.globally_pooled import MapPerClass
 from cnnlab.models.registry import models
-from cnnlab.ops import global_pools, windows
+from cnnlab.ops import windows
 
 
 class MlpConv(NamedTuple):
@@ -27,11 +27,14 @@ class MlpConv(NamedTuple):
     dropout: float = 0.0
 
 
-class NetworkInNetwork(Network, kw_only=True):
+class NetworkInNetwork(MapPerClass, kw_only=True):
     """Mlpconv layers with a 3x3 pool at stride 2 after each but the last.
 
-    The last one gives a map for each class, whose mean is the score. Pools are in ceil
-    mode.
+    Lin, Chen and Yan, 2013, "Network in network", https://arxiv.org/abs/1312.4400,
+    figure 2. The last one gives a map for each class, whose mean is the score. Pools
+    are padded as Caffe's (`ceil_mode.ceil_padding`). Kernels start from He's rule (a
+    truncated normal distribution of variance 2 / fan-in), as the paper sets its own by
+    hand and does not say how, biases from 0.
     """
 
     layers: tuple[MlpConv, ...]
@@ -55,18 +58,16 @@ class NetworkInNetwork(Network, kw_only=True):
             x = self.conv(x, first, *geometry, train=train, **init)
             x = self.conv(x, second, 1, **init)
             x = self.conv(x, third or self.num_classes, 1, **init)
-        return global_pools["global_avg_pool"](x)
+        return self.class_scores(x)
 
 
 @models.register
 def nin_cifar10(**options) -> NetworkInNetwork:
     """Network in Network for CIFAR-10 (32-16-8): 966,986 parameters.
 
-    Lin, Chen and Yan, 2013, https://arxiv.org/abs/1312.4400, figure 2, with the sizes
-    of the authors' Caffe model. Both pools are max pools, as the paper says; the second
-    one of the Caffe model is an average. Half of what each pool gives is dropped in
-    training. Kernels start from He's rule (a normal distribution of variance
-    2 / fan-in), as the paper sets its own by hand and does not say how, biases from 0.
+    Lin, Chen and Yan, 2013, figure 2, with the sizes of the authors' Caffe model. Both
+    pools are max pools, as the paper says; the second one of the Caffe model is an
+    average. Half of what each pool gives is dropped in training.
     """
     layers = (
         MlpConv((192, 160, 96), 5),

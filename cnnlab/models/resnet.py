@@ -1,4 +1,4 @@
-"""The residual networks for ImageNet, and the two of them with a stem for CIFAR."""
+"""The residual networks for ImageNet."""
 
 import functools
 import itertools
@@ -10,16 +10,16 @@ from jaxtyping import Float
 
 from cnnlab.layers import (
     BasicBlock,
-    BatchNorm,
     BottleneckBlock,
     PreactivationBlock,
     PreactivationBottleneck,
 )
 from cnnlab.layers.repeated import repeated
-from cnnlab.models.network import Network
+from cnnlab.layers.residual import SHORTCUTS
+from cnnlab.models.globally_pooled import GloballyPooled
 from cnnlab.models.registry import models
 from cnnlab.models.torch_names import TorchNames, part_of
-from cnnlab.ops import global_pools
+from cnnlab.ops.arguments import check_choice
 
 # Blocks per stage, and whether they are bottlenecks (He et al., 2015, table 1).
 STAGES = {
@@ -39,14 +39,18 @@ BLOCKS = {
 KERNELS = {"use_bias": False, "kernel_init": nn.initializers.he_normal()}
 
 
-class ResNet(Network, kw_only=True):
+class ResNet(GloballyPooled, kw_only=True):
     """A 7x7 stem, a pool, and four stages of 64, 128, 256 and 512 maps.
+
+    He, Zhang, Ren and Sun, 2015, "Deep residual learning for image recognition",
+    https://arxiv.org/abs/1512.03385, table 1, with option B shortcuts. Kernels start
+    from He's rule (a truncated normal distribution of variance 2 / fan-in), the last
+    layer's from LeCun's (1 / fan-in), biases from 0, scales of normalisations from 1.
 
     Attributes:
         depth: the layers that the paper counts, a key of `STAGES`.
         version: "v1" is the paper's; in "v1.5" a bottleneck's 3x3 convolution has its
             strides, not the first 1x1; "v2" normalises before it convolves.
-        head_pool: any of `ops.global_pools`.
         shortcut: "projection" is option B; "pad", option A, has no parameters.
         scan: whether the blocks of a stage after its first one run as one loop, their
             parameters stacked: it compiles in a time that does not grow with them.
@@ -54,25 +58,19 @@ class ResNet(Network, kw_only=True):
 
     depth: int
     version: str = "v1.5"
-    head_pool: str | Callable = "global_avg_pool"
     shortcut: str = "projection"
     scan: bool = False
 
     def __post_init__(self):
         super().__post_init__()
-        global_pools.resolve(self.head_pool)
-        if self.version not in BLOCKS:
-            raise ValueError(
-                f"unknown version {self.version!r}; choose from {', '.join(BLOCKS)}"
-            )
+        check_choice("version", self.version, BLOCKS)
+        check_choice("shortcut", self.shortcut, SHORTCUTS)
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch classes"]:
-        norm = functools.partial(
-            BatchNorm, use_running_average=not train, dtype=self.dtype
-        )
+        norm = self.norm(train)
         preactivation = self.version == "v2"
 
         def activated(x):
@@ -94,7 +92,7 @@ class ResNet(Network, kw_only=True):
             x = block(2 if stage else 1)(x, train=train)
             x = repeated(block, blocks - 1, x, train, scan=self.scan)
         x = activated(x) if preactivation else x
-        x = global_pools.resolve(self.head_pool)(x)
+        x = self.globally_pooled(x)
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
     @property
@@ -128,36 +126,11 @@ class ResNet(Network, kw_only=True):
         return names | {"Dense_0": "fc"}
 
 
-class CifarStemResNet(ResNet, kw_only=True):
-    """`ResNet` for 32x32 images: a 3x3 stem at stride 1, without its pool.
-
-    Attributes:
-        pool: None subsamples by strided convolutions; any other pool takes the place of
-            the strides, on the residual branches and the shortcuts.
-    """
-
-    num_classes: int = 10
-    pool: str | Callable | None = None
-
-    image_shape = (32, 32, 3)
-
-    @property
-    def block_pool(self) -> str | Callable | None:
-        """The pool that takes the blocks' strides."""
-        return self.pool
-
-    def stem(self, x: Array, then: Callable[[Array], Array], train: bool) -> Array:
-        """The map that the first stage gets."""
-        return self.conv(x, 64, 3, padding=1, then=then, train=train, **KERNELS)
-
-
 @models.register
 def resnet18(**options) -> ResNet:
     """ResNet-18: 11,689,512 parameters for 224x224x3 and 1000 classes.
 
-    He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1, with option
-    B shortcuts. Kernels start from He's rule (a normal distribution of variance 2 /
-    fan-in), the last layer from LeCun's, biases from 0, scales from 1.
+    He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1.
     """
     return ResNet(depth=18, **options)
 
@@ -239,11 +212,12 @@ def resnet34_v2(**options) -> ResNet:
 def resnet50_v2(**options) -> ResNet:
     """ResNet-50 with pre-activation: 25,549,352 parameters.
 
-    He et al., 2016, https://arxiv.org/abs/1603.05027, section 3, on the stages of 2015.
+    He, Zhang, Ren and Sun, 2016, "Identity mappings in deep residual networks",
+    https://arxiv.org/abs/1603.05027, figure 1 (b) and section 4, on the stages of 2015.
     The stem's convolution is pooled as it is, since the first block normalises and
     activates; so in ResNet-18 and 34 the first shortcut carries a map that is not
     activated, where the paper's appendix activates before it splits. The 3x3
-    convolutions have the strides. Initialised as `resnet18`.
+    convolutions have the strides. Weights start as in `resnet18`.
     """
     return ResNet(depth=50, version="v2", **options)
 
@@ -258,19 +232,3 @@ def resnet101_v2(**options) -> ResNet:
 def resnet152_v2(**options) -> ResNet:
     """ResNet-152 with pre-activation: 60,185,128 parameters. As `resnet50_v2`."""
     return ResNet(depth=152, version="v2", **options)
-
-
-@models.register
-def cifar_resnet18(**options) -> CifarStemResNet:
-    """ResNet-18 with a stem for 32x32 images: 11,173,962 parameters, ten classes.
-
-    Not in the paper: the form in which the field trains it on CIFAR, without the first
-    two subsamplings.
-    """
-    return CifarStemResNet(depth=18, **options)
-
-
-@models.register
-def cifar_resnet50(**options) -> CifarStemResNet:
-    """ResNet-50 with a stem for 32x32 images: 23,520,842 parameters, ten classes."""
-    return CifarStemResNet(depth=50, **options)

@@ -4,7 +4,6 @@ import flax.linen as nn
 from jax import Array
 from jaxtyping import Float
 
-from cnnlab.layers import BatchNorm
 from cnnlab.models.dense_headed import DenseHeaded
 from cnnlab.models.registry import models
 from cnnlab.models.torch_names import TorchModule, TorchNames
@@ -12,6 +11,11 @@ from cnnlab.models.torch_names import TorchModule, TorchNames
 
 class VGG(DenseHeaded, kw_only=True):
     """Stages of 3x3 convolutions, each pooled 2x2, and three dense layers.
+
+    Simonyan and Zisserman, 2015, "Very deep convolutional networks for large-scale
+    image recognition", https://arxiv.org/abs/1409.1556, table 1. Kernels start from
+    Glorot's rule (a uniform distribution of variance 2 / (fan-in + fan-out)), with
+    which the paper's section 3.1 finds its pre-training unnecessary, biases from 0.
 
     Attributes:
         convolutions: how many each stage has.
@@ -26,12 +30,10 @@ class VGG(DenseHeaded, kw_only=True):
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool = False
     ) -> Float[Array, "batch *rows_and_columns classes"]:
-        init = nn.initializers.glorot_uniform()
+        init, norm = nn.initializers.glorot_uniform(), self.norm(train)
 
         def activated(x):
-            if self.batch_norm:
-                x = BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
-            return nn.relu(x)
+            return nn.relu(norm()(x) if self.batch_norm else x)
 
         for features, convolutions in zip(
             (64, 128, 256, 512, 512), self.convolutions, strict=True
@@ -67,15 +69,12 @@ class VGG(DenseHeaded, kw_only=True):
 def vgg11(**options) -> VGG:
     """VGG-11: 132,863,336 parameters for 224x224 images and 1000 classes.
 
-    Maps of 224-112-56-28-14-7 entries a side. Simonyan and Zisserman, 2015, "Very deep
-    convolutional networks for large-scale image recognition",
-    https://arxiv.org/abs/1409.1556, table 1, net A. Smaller images have a smaller first
-    dense layer: one of 1x1 entries for 32x32. With `head="conv"` a larger image gets a
-    map of scores, 6x6 of them for 384x384 (the paper's section 3.2). As every map is
-    padded with zeros, none of them is that of its 224x224 crop, which cuts off a
-    receptive field of 342 pixels (see `DenseHeaded`). Kernels start from Glorot's rule
-    (a uniform distribution of variance 2 / (fan-in + fan-out)), with which the paper's
-    section 3.1 finds its pre-training unnecessary, biases from 0.
+    Maps of 224-112-56-28-14-7 entries a side: Simonyan and Zisserman, 2015, table 1,
+    net A. Smaller images have a smaller first dense layer: one of 1x1 entries for
+    32x32. With `head="conv"` a larger image gets a map of scores, 6x6 of them for
+    384x384 (the paper's section 3.2). As every map is padded with zeros, none of them
+    is that of its 224x224 crop, which cuts off a receptive field of 342 pixels (see
+    `DenseHeaded`).
     """
     return VGG(convolutions=(1, 1, 2, 2, 2), batch_norm=False, **options)
 

@@ -41,9 +41,11 @@ def zeiler_fergus(**options) -> ZeilerFergus:
     """The net of Zeiler and Fergus, 2013 (28-14-7-4): 216,842 parameters for 28x28x1.
 
     Three 5x5 convolutions of 64 maps, each with ReLU and a 3x3 pool at stride 2, and a
-    softmax, https://arxiv.org/abs/1301.3557, section 4. `lrn=True` adds the paper's
+    softmax: "Stochastic pooling for regularization of deep convolutional neural
+    networks", https://arxiv.org/abs/1301.3557, section 4. `lrn=True` adds the paper's
     response normalisation after each pool, with the constants of Krizhevsky et al.,
-    2012, as it gives none. Weights start from a normal distribution of variance
-    1 / fan-in (LeCun's rule), biases from 0.
+    2012, as it gives none. Weights start from LeCun's rule (a
+    truncated normal distribution of variance 1 / fan-in), as the paper does not say
+    how, biases from 0.
     """
     return ZeilerFergus(**options)

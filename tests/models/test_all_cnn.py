@@ -76,7 +76,7 @@ def test_scores_are_those_of_stock_layers(name):
 
 
 @pytest.mark.parametrize("letter", "abc")
-def test_a_pool_is_all_that_sets_two_nets_of_a_model_apart(letter):
+def test_a_pool_is_all_that_sets_two_nets_of_a_variant_apart(letter):
     for pooled, strided in (("base", "strided"), ("conv_pool", "all_cnn")):
         names = f"{pooled}_{letter}", f"{strided}_{letter}"
         for pool in (None, "max_pool"):

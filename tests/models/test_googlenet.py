@@ -11,7 +11,7 @@ from stock_layers import conv, fast_compile, max_pool, random_variables
 
 from cnnlab.layers import Conv, Pool
 from cnnlab.models import create_model
-from cnnlab.models.googlenet import Inception, Widths
+from cnnlab.models.inception import Inception, Widths
 
 # Table 1: input, #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj.
 TABLE = """

@@ -2,13 +2,14 @@
 
 import functools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
 import pytest
 from expected_models import EXPECTED, SLOW_TO_COMPILE, smallest_of_each_family
 
-from cnnlab.models import create_model, list_models
+from cnnlab.models import create_model, list_models, models
 from cnnlab.models.network import options_of
 from cnnlab.ops import global_pools, pools
 
@@ -73,6 +74,13 @@ def test_a_head_may_be_any_global_pool():
     assert set(head) == set(global_pools)
     for name, more in head.items():
         assert parameters("resnet20", head_pool=name) == parameters("resnet20") + more
+
+
+@pytest.mark.parametrize("name", ["base_a", "nin_cifar10"])
+def test_a_head_on_a_map_per_class_keeps_the_classes(name):
+    assert shapes(name, head_pool="global_max_pool") == shapes(name)
+    with pytest.raises(ValueError, match="head_pool 'glob.*20 scores for 10 classes;"):
+        shapes(name, head_pool="global_concat_pool")
 
 
 @FAMILIES
@@ -175,6 +183,61 @@ def test_models_are_listed_in_order():
 def test_an_unknown_dtype_is_refused():
     with pytest.raises(ValueError, match="unknown dtype 'foo'"):
         create_model("lenet5", dtype="foo")
+
+
+def test_integers_are_no_dtype_of_a_network():
+    with pytest.raises(ValueError, match="unknown dtype 'int32'; float32, bfloat16"):
+        create_model("lenet5", dtype="int32")
+
+
+@MODELS
+def test_a_value_of_the_wrong_type_is_refused_by_the_name_of_its_option(name):
+    model = create_model(name)
+    for option in ["num_classes", *options_of(type(model))]:
+        for wrong in (1.5, [], object()):
+            with pytest.raises((ValueError, TypeError), match=option) as error:
+                create_model(name, **{option: wrong})
+            assert "\n" not in str(error.value)
+            assert repr(wrong) in str(error.value)
+
+
+@MODELS
+def test_none_is_refused_where_it_has_no_meaning(name):
+    model = create_model(name)
+    optional = {"num_classes", "dtype", "downsample"}
+    if model.subsamples_without_pool:
+        optional.add("pool")
+    for option in set(options_of(type(model))) - optional:
+        with pytest.raises((ValueError, TypeError), match=option) as error:
+            create_model(name, **{option: None})
+        assert "None" in str(error.value) and "\n" not in str(error.value)
+
+
+@FAMILIES
+def test_a_pool_may_be_left_out_where_something_else_subsamples(name):
+    if create_model(name).subsamples_without_pool:
+        assert shapes(name, pool=None)[1] == shapes(name)[1]
+    else:
+        message = f"pool=None: {type(create_model(name)).__name__} needs a pool"
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            create_model(name, pool=None)
+
+
+# What a docstring says of its source: author and year, a place in it, the beginning.
+SAID = {
+    "author and year": r"[A-Z][a-z]+( et al\.)?, (19|20)\d\d\b",
+    "figure, table or section": r"(?i)\b(figure|table|section)s? [0-9IV]",
+    "how weights start": r"(?i)\b(kernels|weights)( here)?(, coefficients and biases)? "
+    r"start from\b",
+}
+
+
+@MODELS
+def test_its_docstring_names_its_source_and_how_weights_start(name):
+    texts = models[name].__doc__, type(create_model(name)).__doc__
+    text = " ".join("\n".join(texts).split())
+    missing = [what for what, words in SAID.items() if not re.search(words, text)]
+    assert not missing
 
 
 def test_a_spec_holds_options_as_arguments_do():
