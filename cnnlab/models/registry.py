@@ -25,7 +25,8 @@ def create_model(name: str, num_classes: int | None = None, **options) -> Networ
         options: those of the model's class, such as `pool="lp_pool(p=3.0)"`.
 
     Raises:
-        ValueError: an unknown model, pool or option.
+        ValueError, TypeError: an unknown model or option, or a value that an option
+            does not take.
     """
     model = models.resolve(name)()
     choices = options_of(type(model))
