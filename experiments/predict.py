@@ -18,13 +18,16 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from cnnlab.errors import UserError
-from experiments import checkpoints, flags
+from experiments import checkpoints, flags, networks
+from experiments.refusals import refuse_below, refuse_given
 
 # In grey levels; the first is what torchvision's networks were trained with.
 NORMALIZATIONS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "inception": ((127.5,) * 3, (127.5,) * 3),
 }
+# What PyTorch's files leave open, and a net of ours brings with it.
+_OF_PYTORCH = "model", "num_classes", "normalization"
 # Of the shorter side over the crop's, with which torchvision evaluates.
 _MARGIN = 256 / 224
 _WIDTH = 79
@@ -63,21 +66,15 @@ class Config:
 
     def validate(self) -> None:
         """Raises UserError for flags that do not go together."""
-        for name in ("top", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(name, f"{getattr(self, name)} is less than 1")
+        refuse_below(self, top=1, batch_size=1, num_classes=1)
         if (self.checkpoint is None) == (self.weights is None):
             raise UserError(
                 "weights", "give either a file of weights or a --checkpoint"
             )
         if self.weights is None:
-            for name in ("model", "num_classes"):
-                if getattr(self, name) is not None:
-                    raise UserError(
-                        name, "is for --weights; a checkpoint knows its own"
-                    )
-        if self.num_classes is not None and self.num_classes < 1:
-            raise UserError("num_classes", f"{self.num_classes} is less than 1")
+            refuse_given(
+                self, _OF_PYTORCH, "is for --weights; a checkpoint knows its own"
+            )
         if not self.images:
             raise UserError("images", "is empty; name at least one image file")
 
@@ -172,6 +169,11 @@ def _net(config: Config) -> Net:
         given, said = getattr(config, name), getattr(description, name)
         if given not in (None, said):
             raise UserError(name, f"{given} is not what the file says, {said}")
+    refuse_given(
+        config,
+        ["normalization"],
+        f"is for PyTorch's weights; '{config.weights}' says how its images are scaled",
+    )
     variables = load_pretrained(description.create(), config.weights)
     options = (f"{name} {value}" for name, value in description.options.items())
     name = ", ".join((description.model, *options))
@@ -192,16 +194,11 @@ def _described(name: str, description, variables) -> Net:
 
 
 def _of_pytorch(config: Config, load_pretrained: Callable) -> Net:
-    from cnnlab.models import create_model
-
     if config.model is None:
         raise UserError(
             "model", f"is needed, as '{config.weights}' does not say what it is of"
         )
-    try:
-        model = create_model(config.model, config.num_classes)
-    except (ValueError, TypeError) as error:
-        raise UserError("model", str(error)) from None
+    model = networks.create(config.model, {"num_classes": config.num_classes})
     kind = config.normalization
     if kind == "auto":
         kind = getattr(model, "torch_normalization", "imagenet")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cnnlab.errors import UserError
@@ -37,22 +39,27 @@ class Description:
     deviation: tuple[float, ...]
 
     def __post_init__(self):
-        channels, names = self.image_shape[-1], self.class_names
-        fits = {
-            "model": isinstance(self.model, str),
-            "num_classes": _is_count(self.num_classes),
-            "options": isinstance(self.options, Mapping),
-            "image_shape": len(self.image_shape) == 3
-            and all(map(_is_count, self.image_shape)),
-            "class_names": names is None
-            or len(names) == self.num_classes
-            and all(isinstance(name, str) for name in names),
-            "mean": len(self.mean) == channels,
-            "deviation": len(self.deviation) == channels and min(self.deviation) > 0,
-        }
-        for field, fit in fits.items():
-            if not fit:
-                raise ValueError(f"{field} cannot be {getattr(self, field)!r}")
+        for field in self._faults():
+            value = reprlib.repr(getattr(self, field))
+            raise ValueError(f"{field} cannot be {value}")
+
+    def _faults(self) -> Iterator[str]:
+        """The fields that cannot be used, each judged when all before it can be."""
+        if not isinstance(self.model, str):
+            yield "model"
+        if not _is_count(self.num_classes):
+            yield "num_classes"
+        if not isinstance(self.options, Mapping):
+            yield "options"
+        if not _are(self.image_shape, 3, _is_count):
+            yield "image_shape"
+        names, channels = self.class_names, self.image_shape[-1]
+        if names is not None and not _are(names, self.num_classes, _is_text):
+            yield "class_names"
+        if not _are(self.mean, channels, _is_finite):
+            yield "mean"
+        if not _are(self.deviation, channels, lambda of: _is_finite(of) and of > 0):
+            yield "deviation"
 
     def create(self) -> Network:
         """The model that is described."""
@@ -81,7 +88,7 @@ class Description:
             }
             description = cls(model=metadata["model"], **_as_tuples(fields))
             description.create()
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else error
             raise UserError(
                 "weights", f"what the file says of its model cannot be used: {reason}"
@@ -96,5 +103,17 @@ def _as_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _are(values: Any, count: int, fit: Callable[[Any], bool]) -> bool:
+    return isinstance(values, tuple) and len(values) == count and all(map(fit, values))
+
+
 def _is_count(value: Any) -> bool:
     return type(value) is int and value > 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

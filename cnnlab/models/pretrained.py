@@ -46,11 +46,14 @@ def load_pretrained(
             that torchvision does not have or that cannot take such images.
     """
     with TensorFile(weights) as file:
+        described = None
         if image_shape is None:
             described = Description.from_metadata(file.metadata)
             image_shape = (described or model).image_shape
+        # Whose word it is that there are such images.
+        argument = "model" if described is None else "weights"
         if any(name.startswith(_OURS) for name in file.headers):
-            variables = _shapes(model, image_shape)
+            variables = _shapes(model, image_shape, argument)
             found = {
                 path: Source((path,), (variable.shape,), variable.shape)
                 for path, variable in variables.items()
@@ -58,7 +61,7 @@ def load_pretrained(
             ignored = ()
         else:
             names = _torch_names(model)
-            variables = _shapes(model, image_shape)
+            variables = _shapes(model, image_shape, argument)
             found = dict(torch_names.sources(names, variables, file.headers))
             ignored = getattr(model, "torch_ignored", ())
         _check(file, found.values(), ignored, model.num_classes)
@@ -91,15 +94,17 @@ def describe_weights(weights: str | os.PathLike) -> Description | None:
         return Description.from_metadata(file.metadata)
 
 
-def _shapes(model: Network, image_shape: Sequence[int]) -> dict[str, Any]:
+def _shapes(
+    model: Network, image_shape: Sequence[int], argument: str
+) -> dict[str, Any]:
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     try:
         shapes = jax.eval_shape(model.init, jax.random.key(0), images)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         size = "x".join(map(str, image_shape))
         text = str(error).splitlines()[0]
         raise UserError(
-            "model", f"{type(model).__name__} cannot take {size} images: {text}"
+            argument, f"{type(model).__name__} cannot take {size} images: {text}"
         ) from error
     return traverse_util.flatten_dict(shapes, sep="/")
 

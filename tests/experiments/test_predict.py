@@ -67,8 +67,13 @@ def test_an_exported_file_gives_what_its_checkpoint_gives(
     assert run(Config(images=files, weights=str(path))) == run(
         Config(images=files, checkpoint=words)
     )
-    with pytest.raises(UserError, match="^model: alexnet is not what .* lenet5"):
-        run(Config(images=files, weights=str(path), model="alexnet"))
+    for name, given, message in (
+        ("model", "alexnet", "alexnet is not what the file says, lenet5"),
+        ("num_classes", 3, "3 is not what the file says, 10"),
+        ("normalization", "inception", "is for PyTorch's weights; '.*' says how its"),
+    ):
+        with pytest.raises(UserError, match=f"^{name}: {message}"):
+            run(Config(images=files, weights=str(path), **{name: given}))
 
 
 def test_no_more_guesses_than_classes_and_five_by_default(finished_run, files):
@@ -174,6 +179,7 @@ def test_pytorchs_weights_are_shown_images_as_they_had_them():
         ({"weights": "a.safetensors"}, "weights: give either"),
         ({"model": "lenet5"}, "model: is for --weights"),
         ({"num_classes": 3}, "num_classes: is for --weights"),
+        ({"normalization": "imagenet"}, "normalization: is for --weights"),
         ({"top": 0}, "top: 0 is less than 1"),
         ({"batch_size": 0}, "batch_size: 0 is less than 1"),
         ({"normalization": "loud"}, "normalization: 'loud' is not one of auto"),

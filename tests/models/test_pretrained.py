@@ -407,9 +407,14 @@ DESCRIPTION = {
         ("options", '{"depth": 3}', "cifar_resnet18 has no option 'depth'"),
         ("options", "[1]", "options cannot be"),
         ("image_shape", "[32, 32]", "image_shape cannot be"),
-        ("image_shape", "[]", "index out of range"),
-        ("image_shape", "3", "'int' object is not"),
+        ("image_shape", "[]", "image_shape cannot be"),
+        ("image_shape", "3", "image_shape cannot be 3"),
+        ("image_shape", "[" * 100_000, "maximum recursion depth"),
         ("class_names", '["cat"]', "class_names cannot be"),
+        ("class_names", '"ten chars."', "class_names cannot be 'ten chars.'"),
+        ("mean", '["a", 0, 0]', "mean cannot be ('a', 0, 0)"),
+        ("mean", "[NaN, 0, 0]", "mean cannot be (nan, 0, 0)"),
+        ("mean", "[0, 0]", "mean cannot be (0, 0)"),
         ("deviation", "[1, 0, 1]", "deviation cannot be"),
     ],
 )
@@ -423,6 +428,29 @@ def test_a_description_that_is_damaged_is_told(tmp_path, tensors, field, text, r
     message = str(error.value)
     assert message.startswith("weights: what the file says of its model cannot be used")
     assert reason in message and "\n" not in message
+
+
+def test_a_description_of_what_cannot_be_traced_is_the_files_fault(tmp_path, tensors):
+    described = {**DESCRIPTION, "options": '{"pool": "lp_pool(p=-1)"}'}
+    path = stored(tmp_path, tensors, described)
+    model = describe_weights(path).create()
+    with pytest.raises(UserError, match="^weights: CifarStemResNet cannot take .*: p "):
+        load_pretrained(model, path)
+
+
+@pytest.mark.parametrize("field", sorted(set(DESCRIPTION) - {"format"}))
+def test_whatever_stands_in_a_description_it_is_used_or_refused(field):
+    texts = "", "{", "null", "true", "-1", "0.5", "1e999", "NaN", '"a"', "[]", "{}"
+    texts += '["a"]', "[[1]]", "[1, 2, 3]", "[32, 32, true]", '{"pool": []}', "[null]"
+    texts += '{"dtype": {}}', '{"boundary": 3}', '{"num_classes": 3}', '{"parent": 1}'
+    for text in texts:
+        try:
+            description = Description.from_metadata({**DESCRIPTION, field: text})
+        except UserError as error:
+            assert str(error).startswith("weights: what the file says")
+            assert "\n" not in str(error)
+        else:
+            assert description.create().num_classes == description.num_classes
 
 
 MEMBERS = {
