@@ -1,0 +1,5 @@
+"""The augmentations by name."""
+
+from cnnlab.ops.registry import Registry
+
+augmentations = Registry("augmentation")
