@@ -1,11 +1,45 @@
-"""Trained parameters on disk (Orbax), and the digest that names them."""
+"""Trees of arrays on disk: whole or not at all, and never other bits than were saved.
+
+Orbax stores the arrays. It raises for a file that was cut short, and restores one in
+which a bit has changed; so an index of SHA-256 digests lies beside its files.
+"""
 
 import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+from cnnlab.errors import UserError
+from cnnlab.training.orbax_arrays import one_line, read_arrays, write_arrays
+
+PARTIAL = ".partial"
+"""What the name of a folder ends with while it is being written or removed."""
+
+_INDEX = "index.json"
+
+
+class Damaged(Exception):
+    """A checkpoint that is not what was saved; `str()` says why, in one line."""
+
+
+class Index(NamedTuple):
+    """What a checkpoint says of itself.
+
+    Attributes:
+        arrays: (dtype and shape, digest) of every array, by its path in the tree.
+        files: the digests of Orbax's files, by their paths in the folder.
+        metadata: what was saved with the arrays.
+    """
+
+    arrays: dict[str, list[str]]
+    files: dict[str, str]
+    metadata: Any
 
 
 def params_hash(tree: Any) -> str:
@@ -18,19 +52,167 @@ def params_hash(tree: Any) -> str:
     return digest.hexdigest()
 
 
-def save(path: Path, variables: Any) -> None:
-    """Writes a tree of arrays to the folder `path`, replacing one that is there."""
-    import orbax.checkpoint as ocp
+def save(path: Path, tree: Any, metadata: Any = None) -> None:
+    """Writes arrays, and JSON about them, to the folder `path`.
 
+    All of it is on the disk when the folder appears, or replaces one that is there.
+
+    Raises:
+        OSError: the file system refuses; what was at `path` is still there.
+    """
+    path = path.absolute()
     # From the host, because Orbax restores an array only to the devices it was on.
-    variables = jax.device_get(variables)
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path.absolute(), variables, force=True)
+    tree = jax.tree.map(np.asarray, jax.device_get(tree))
+    scratch = path.with_name(path.name + PARTIAL)
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir(parents=True)
+        whole = scratch / "whole"
+        write_arrays(whole, tree)
+        files = sorted(file for file in whole.rglob("*") if file.is_file())
+        index = Index(
+            _described(tree),
+            {str(file.relative_to(whole)): _digest_of_file(file) for file in files},
+            metadata,
+        )._asdict()
+        (whole / _INDEX).write_text(json.dumps({**index, "seal": _seal(index)}))
+        for inside in (*whole.rglob("*"), whole):
+            _flush(inside)
+        _replace(path, whole, scratch / "replaced")
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def restore(path: Path) -> Any:
-    """The tree of NumPy arrays that `save` wrote to `path`."""
-    import orbax.checkpoint as ocp
+def restore(path: Path, like: Any = None) -> Any:
+    """The tree of NumPy arrays that `save` wrote to `path`.
 
-    with ocp.StandardCheckpointer() as checkpointer:
-        return jax.tree.map(np.asarray, checkpointer.restore(path.absolute()))
+    Args:
+        like: the tree that is wanted, of arrays or `jax.ShapeDtypeStruct`. None gives
+            dictionaries for named tuples, and lists for other tuples.
+
+    Raises:
+        UserError: about `workdir`: the tree is not like `like`.
+        Damaged: the arrays are not those that were saved. What Orbax raises, for a
+            checkpoint of earlier versions, which has no index.
+    """
+    path = path.absolute()
+    index = read_index(path)
+    if index is None:
+        tree = read_arrays(path)
+        _refuse_other(path, _described(tree), like)
+    else:
+        _refuse_other(path, index.arrays, like)
+        tree = _verified(path, index)
+    if like is None:
+        return tree
+    arrays = dict(_named(tree))
+    leaves = [arrays[name] for name, _ in _named(like)]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def read_index(path: Path) -> Index | None:
+    """What the checkpoint at `path` says of itself; None where it has no index.
+
+    Raises:
+        Damaged: the index is not what was written.
+    """
+    try:
+        content = json.loads((path / _INDEX).read_bytes())
+        intact = content.pop("seal") == _seal(content)
+        index = Index(**content)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise Damaged(f"{_INDEX} cannot be read: {one_line(error)}") from error
+    if not intact:
+        raise Damaged(f"{_INDEX} has changed")
+    return index
+
+
+def _verified(path: Path, index: Index) -> Any:
+    # The files first: a parser may do worse with a damaged one than raise.
+    for name, digest in index.files.items():
+        try:
+            intact = _digest_of_file(path / name) == digest
+        except OSError as error:
+            raise Damaged(f"{name}: {one_line(error)}") from error
+        if not intact:
+            raise Damaged(f"{name} has changed")
+    try:
+        tree = read_arrays(path)
+    # Orbax and TensorStore each raise their own.
+    except Exception as error:
+        raise Damaged(one_line(error)) from error
+    found = _described(tree)
+    for name in sorted(index.arrays.keys() | found.keys()):
+        if index.arrays.get(name) != found.get(name):
+            raise Damaged(f"the array {name} has changed")
+    return tree
+
+
+def _refuse_other(path: Path, arrays: dict[str, list[str]], like: Any) -> None:
+    if like is None:
+        return
+    wanted = {name: _kind(leaf) for name, leaf in _named(like)}
+    for name in (*wanted, *arrays):
+        kind, _ = arrays.get(name, (None, None))
+        if kind != wanted.get(name):
+            raise UserError(
+                "workdir",
+                f"the checkpoint '{path}' is of another model or configuration: its "
+                f"{name} is {kind or 'missing'}, where {wanted.get(name) or 'nothing'} "
+                "is wanted",
+            )
+
+
+def _named(tree: Any) -> Iterator[tuple[str, Any]]:
+    """The arrays by their paths, which are the same in the tree that Orbax restores."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        yield jax.tree_util.keystr(path, simple=True, separator="/"), leaf
+
+
+def _described(tree: Any) -> dict[str, list[str]]:
+    return {name: [_kind(leaf), _digest(leaf)] for name, leaf in _named(tree)}
+
+
+def _kind(leaf: Any) -> str:
+    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+    return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _digest(array: np.ndarray) -> str:
+    digest = hashlib.sha256(_kind(array).encode())
+    # As bytes, because bfloat16 has no buffer to be read from.
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _replace(path: Path, new: Path, replaced: Path) -> None:
+    if not path.exists():
+        os.rename(new, path)
+        return
+    os.rename(path, replaced)
+    try:
+        os.rename(new, path)
+    except BaseException:
+        os.rename(replaced, path)
+        raise
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
