@@ -21,7 +21,7 @@ from cnnlab.errors import UserError
 from experiments import checkpoints, flags, networks
 from experiments.refusals import refuse_below, refuse_given
 
-# In grey levels; the first is what torchvision's networks were trained with.
+# In grey levels; the first is what most of torchvision's networks were trained with.
 NORMALIZATIONS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "inception": ((127.5,) * 3, (127.5,) * 3),
@@ -55,7 +55,7 @@ class Config:
     normalization: str = flags.field(
         "auto",
         "of the images for PyTorch's weights: imagenet has each channel's mean and "
-        "deviation there, inception goes from -1 to 1; auto is what torchvision used",
+        "deviation there, inception goes from -1 to 1; auto is what PyTorch's used",
         choices=("auto", *NORMALIZATIONS),
     )
     labels: str | None = flags.field(

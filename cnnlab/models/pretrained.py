@@ -29,12 +29,15 @@ def load_pretrained(
 ) -> dict[str, Any]:
     """The variables of `model` that a safetensors file holds, as float32.
 
-    The file has torchvision's (or timm's) names and layout, as PyTorch saves its
+    The file has torchvision's or timm's names and layout, as PyTorch saves its
     `state_dict()`, or is one that `encode_weights` wrote. It is checked against the
-    model's shapes before any weight is read, and nothing in it is ever executed.
+    model's shapes before any weight is read, and nothing in it is ever executed. Of
+    timm's networks these are those that torchvision has too, but for AlexNet and
+    GoogLeNet, which timm lacks, and `resnetv2_18` to `resnetv2_152`, our "v2".
 
     Torchvision's networks were trained on images of 0 to 1, less (0.485, 0.456, 0.406)
-    and divided by (0.229, 0.224, 0.225); its GoogLeNet on (image - 0.5) / 0.5.
+    and divided by (0.229, 0.224, 0.225); its GoogLeNet, and timm's `resnetv2`, on
+    (image - 0.5) / 0.5.
 
     Args:
         image_shape: height, width and channels of the images to come; None is what the
@@ -43,7 +46,7 @@ def load_pretrained(
     Raises:
         UserError: a file that cannot be read or is no safetensors file, the first
             tensor that is missing, not the model's or of another shape, or a model
-            that torchvision does not have or that cannot take such images.
+            that PyTorch does not have or that cannot take such images.
     """
     with TensorFile(weights) as file:
         described = None
@@ -114,8 +117,8 @@ def _torch_names(model: Network) -> TorchNames:
     if names is None:
         raise UserError(
             "weights",
-            f"this {type(model).__name__} is not one of torchvision's networks; it "
-            "takes files that were exported from it alone",
+            f"this {type(model).__name__} is not one of torchvision's or timm's "
+            "networks; it takes files that were exported from it alone",
         )
     return names
 

@@ -1,7 +1,6 @@
 """The residual networks for ImageNet."""
 
 import functools
-import itertools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -18,7 +17,8 @@ from cnnlab.layers.repeated import repeated
 from cnnlab.layers.residual import SHORTCUTS
 from cnnlab.models.globally_pooled import GloballyPooled
 from cnnlab.models.registry import models
-from cnnlab.models.torch_names import TorchNames, part_of
+from cnnlab.models.resnet_names import timm_names, torchvision_names
+from cnnlab.models.torch_names import TorchNames
 from cnnlab.ops.arguments import check_choice
 
 # Blocks per stage, and whether they are bottlenecks (He et al., 2015, table 1).
@@ -105,25 +105,15 @@ class ResNet(GloballyPooled, kw_only=True):
         x = self.conv(x, 64, 7, 2, 3, then=then, train=train, **KERNELS)
         return self.subsample(x, 3, 2, 1, train=train)
 
-    def torch_names(self) -> TorchNames | None:
-        """Torchvision's names of the layers; it has no "v2"."""
-        if self.version == "v2":
-            return None
-        names = {"Conv_0": "conv1", "BatchNorm_0": "bn1"}
-        stages, bottleneck = STAGES[self.depth]
-        kind = "BottleneckBlock" if bottleneck else "BasicBlock"
-        parts = {}
-        for i in range(3 if bottleneck else 2):
-            parts |= {f"Conv_{i}": f"conv{i + 1}", f"BatchNorm_{i}": f"bn{i + 1}"}
-        parts |= {"projection": "downsample.0", "projection_norm": "downsample.1"}
-        counter = itertools.count()
-        for stage, blocks in enumerate(stages, start=1):
-            theirs = [f"layer{stage}.{block}" for block in range(blocks)]
-            for block in (theirs[0], theirs[1:]) if self.scan else theirs:
-                ours = f"{kind}_{next(counter)}"
-                for part, name in parts.items():
-                    names[f"{ours}/{part}"] = part_of(block, name)
-        return names | {"Dense_0": "fc"}
+    def torch_names(self) -> TorchNames:
+        """Torchvision's names of the layers; of a "v2", which it lacks, timm's."""
+        names = timm_names if self.version == "v2" else torchvision_names
+        return names(*STAGES[self.depth], self.scan)
+
+    @property
+    def torch_normalization(self) -> str:
+        """How the images were scaled on which such weights were trained."""
+        return "inception" if self.version == "v2" else "imagenet"
 
 
 @models.register

@@ -1,12 +1,12 @@
 """Where PyTorch's files have what our layers hold, and in which layout.
 
-A family that torchvision has too says so by a method `torch_names()`: for each of our
-layers' paths the name of torchvision's module, in the order of the network.
+A family that torchvision or timm has too says so by a method `torch_names()`: for each
+of our layers' paths the name of their module, in the order of the network.
 
     {"Conv_0": "features.0", "BatchNorm_0": "features.1", ...}
 
 A list of names stands for layers that are stacked in ours, as `scan=True` does. A
-method that returns None says that torchvision has no such member.
+method that returns None says that neither has such a member.
 """
 
 import dataclasses

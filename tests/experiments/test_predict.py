@@ -162,13 +162,13 @@ def test_classes_have_the_names_of_a_file_or_their_numbers(
 
 def test_pytorchs_weights_are_shown_images_as_they_had_them():
     means = {}
-    for name in ("resnet18", "googlenet_bn"):
+    for name in ("resnet18", "googlenet_bn", "resnet18_v2"):
         kind = getattr(create_model(name), "torch_normalization", "imagenet")
         means[name], _ = predict.NORMALIZATIONS[kind]
     assert means["resnet18"] == tuple(
         pytest.approx(255 * mean) for mean in (0.485, 0.456, 0.406)
     )
-    assert means["googlenet_bn"] == (127.5, 127.5, 127.5)
+    assert means["googlenet_bn"] == means["resnet18_v2"] == (127.5, 127.5, 127.5)
 
 
 @pytest.mark.parametrize(

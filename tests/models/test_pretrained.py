@@ -29,7 +29,7 @@ NAMED = [
     and create_model(name).torch_names() is not None
 ]
 # Tracing hundreds of layers takes seconds.
-DEEP = "101", "152"
+DEEP = "101", "152", "34_v2", "50_v2"
 
 
 @functools.cache
@@ -302,9 +302,9 @@ def test_a_path_that_cannot_be_read_is_told(tmp_path):
         load_pretrained(create_model(SMALL), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["lenet5", "resnet20", "resnet50_v2"])
-def test_a_model_that_torchvision_lacks_is_refused(tmp_path, tensors, name):
-    with pytest.raises(UserError, match="not one of torchvision's networks"):
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "googlenet"])
+def test_a_model_that_pytorch_lacks_is_refused(tmp_path, tensors, name):
+    with pytest.raises(UserError, match="not one of torchvision's or timm's networks"):
         load_pretrained(create_model(name), stored(tmp_path, tensors))
 
 
