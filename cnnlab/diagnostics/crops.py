@@ -32,7 +32,8 @@ def ten_crop(
     """
     bottom, right = _room(images, size)
     corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
-    return _over_crops(predict, images, size, [*corners, (bottom // 2, right // 2)])
+    corners = [*corners, (bottom // 2, right // 2)]
+    return _over_looks(predict, _crops(images, size, corners))
 
 
 def grid_crops(
@@ -61,8 +62,64 @@ def grid_crops(
         np.linspace(0, r, per_side).round().astype(int) if per_side > 1 else [r // 2]
         for r in room
     )
-    return _over_crops(
-        predict, images, size, [(row, column) for row in rows for column in columns]
+    corners = [(row, column) for row in rows for column in columns]
+    return _over_looks(predict, _crops(images, size, corners))
+
+
+def square_crops(
+    predict: Callable[[Images], Float[np.ndarray, "examples classes"]],
+    images: Images,
+    size: int,
+) -> Probabilities:
+    """The mean probabilities for six looks at each of three squares, and mirror images.
+
+    The squares are as large as the smallest side, and lie at both ends of the longer
+    one and in its middle; of a square image all are one. The looks are the square's
+    corners, its centre, and the square itself, resized to the crops' size.
+
+    Args:
+        size: of the square crops, a side.
+
+    Raises:
+        ValueError: the images do not hold such a crop.
+
+    Source: as `googlenet_crops`.
+    """
+    bottom, right = _room(images, size)
+    side = min(images.shape[1:3])
+    room = side - size
+    corners = [(0, 0), (0, room), (room, 0), (room, room), (room // 2, room // 2)]
+
+    def looks():
+        for along in (0, 0.5, 1):
+            y, x = (int(along * (end - room)) for end in (bottom, right))
+            square = images[:, y : y + side, x : x + side]
+            yield from _crops(square, size, corners)
+            yield resize(square, size)
+
+    return _over_looks(predict, looks())
+
+
+def googlenet_crops(
+    predict: Callable[[Images], Float[np.ndarray, "examples classes"]],
+    images: Images,
+    size: int = 224,
+    smallest_sides: Sequence[int] = (256, 288, 320, 352),
+) -> Probabilities:
+    """The mean probabilities for 144 crops: `square_crops` at four scales.
+
+    Args:
+        size: of the square crops, a side.
+        smallest_sides: as in `resize`.
+
+    Raises:
+        ValueError: a scale does not hold such a crop, or there is none.
+
+    Source: Szegedy et al., 2014, "Going deeper with convolutions", section 7,
+    https://arxiv.org/abs/1409.4842.
+    """
+    return multi_scale(
+        lambda images: square_crops(predict, images, size), images, smallest_sides
     )
 
 
@@ -159,10 +216,14 @@ def _room(images, size: int) -> tuple[int, int]:
     return height - size, width - size
 
 
-def _over_crops(predict, images, size, corners) -> Probabilities:
-    """The mean over crops that begin at `corners`, one prediction at a time."""
-    crops = (images[:, y : y + size, x : x + size] for y, x in corners)
-    views = (view for crop in crops for view in (crop, crop[:, :, ::-1]))
+def _crops(images, size, corners):
+    """The squares of that size that begin at `corners`, in turn."""
+    return (images[:, y : y + size, x : x + size] for y, x in corners)
+
+
+def _over_looks(predict, looks) -> Probabilities:
+    """The mean over `looks` and their mirror images, one prediction at a time."""
+    views = (view for look in looks for view in (look, look[:, :, ::-1]))
     return _mean(_probabilities(predict, view) for view in views)
 
 

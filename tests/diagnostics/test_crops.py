@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from cnnlab.diagnostics.crops import dense, grid_crops, multi_scale, resize, ten_crop
+from cnnlab.diagnostics.crops import (
+    dense,
+    googlenet_crops,
+    grid_crops,
+    multi_scale,
+    resize,
+    square_crops,
+    ten_crop,
+)
 
 CLASSES = 3
 
@@ -71,6 +79,63 @@ def test_a_grid_reaches_both_margins_where_its_steps_are_uneven(images):
     assert {x for _, x in seen} == {0, 4, 8, 1, 5, 9}
 
 
+@pytest.mark.parametrize(
+    "height, width, squares",
+    [
+        (7, 10, [(0, 0), (0, 1), (0, 3)]),
+        (10, 7, [(0, 0), (1, 0), (3, 0)]),
+        (7, 7, [(0, 0)] * 3),
+    ],
+)
+def test_square_crops_are_the_mean_over_looks_at_three_squares(height, width, squares):
+    image = np.random.default_rng(0).normal(size=(height, width, 2)).astype(np.float32)
+    looks = []
+    for top, left in squares:
+        square = image[top : top + 7, left : left + 7]
+        crops = [square[y : y + 4, x : x + 4] for y in (0, 3) for x in (0, 3)]
+        whole = resize(square[None], 4)[0]
+        for look in (*crops, square[1:5, 1:5], whole):
+            looks += [probabilities(look), probabilities(look[:, ::-1])]
+    got = square_crops(predict, image[None], 4)
+    np.testing.assert_allclose(got[0], sum(looks) / 36, rtol=1e-5)
+
+
+@pytest.mark.parametrize("height, width", [(300, 400), (400, 300)])
+def test_googlenet_crops_are_the_papers_144(height, width):
+    """Each look is found by its first and last pixel, which tell where they are."""
+    looks, distinct = [], set()
+
+    def predict_where(crops):
+        assert crops.shape == (1, 224, 224, 3)
+        looks.append([*crops[0, 0, 0, :2], *crops[0, -1, -1, :2]])
+        distinct.add(crops.tobytes())
+        return np.zeros((1, CLASSES), np.float32)
+
+    y, x = np.mgrid[:height, :width] / 300
+    noise = np.random.default_rng(0).normal(size=(height, width))
+    image = np.stack([y, x, noise], -1)[None].astype(np.float32)
+    googlenet_crops(predict_where, image)
+
+    wanted = []
+    for scale in (256, 288, 320, 352):
+        # Sides of the square are 1 long, and the image is 4/3 as long as it.
+        crop, room = 224 / scale, 1 - 224 / scale
+        for square in (0, 1 / 6, 1 / 3):
+            down, right = (0, square) if width > height else (square, 0)
+            boxes = [
+                (top, left, top + crop, left + crop)
+                for top, left in ((0, 0), (0, room), (room, 0), (room, room))
+            ]
+            boxes += [(room / 2, room / 2, room / 2 + crop, room / 2 + crop)]
+            for top, left, bottom, end in (*boxes, (0, 0, 1, 1)):
+                look = top + down, left + right, bottom + down, end + right
+                mirrored = look[0], look[3], look[2], look[1]
+                wanted += [look, mirrored]
+    # To two pixels of the image.
+    np.testing.assert_allclose(looks, wanted, atol=2 / 300)
+    assert len(wanted) == len(distinct) == 144
+
+
 def predict_map(images):
     """The logits of 4x4 windows, three pixels apart."""
     rows, columns = ((side - 4) // 3 + 1 for side in images.shape[1:3])
@@ -123,7 +188,7 @@ def test_resizing_is_bilinear_and_filters_where_it_shrinks():
 
 
 @pytest.mark.parametrize("size", [0, -1, 8])
-@pytest.mark.parametrize("crops", [ten_crop, grid_crops])
+@pytest.mark.parametrize("crops", [ten_crop, grid_crops, square_crops])
 def test_a_crop_that_the_image_does_not_hold_is_refused(images, crops, size):
     message = f"size {size} of crops must be 1 to 7 for images of 7x10"
     with pytest.raises(ValueError, match=message):
