@@ -35,7 +35,7 @@ def numbered(height, width, channels=1, dtype=np.float32):
 def assert_equally_likely(counts):
     wanted = counts.sum() / counts.size
     assert wanted > 20
-    # The cube root of a chi-square variable is nearly normal: Wilson and Hilferty, 1931.
+    # A chi-square's cube root is nearly normal: Wilson and Hilferty, 1931.
     freedom = counts.size - 1
     spread = 2 / (9 * freedom)
     limit = freedom * (1 - spread + NORMAL_QUANTILE * spread**0.5) ** 3
