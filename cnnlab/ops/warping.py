@@ -137,14 +137,12 @@ def _warp(x, matrix, boundary, order, fill):
     # Pixels of a large map are not whole numbers in half precision.
     matrix = wide(matrix)
     centre = (height - 1) / 2, (width - 1) / 2
-    y, x_ = jnp.meshgrid(
-        *(jnp.arange(n) - c for n, c in zip((height, width), centre, strict=True)),
-        indexing="ij",
-    )
+    p_y = jnp.arange(height, dtype=matrix.dtype)[:, None] - centre[0]
+    p_x = jnp.arange(width, dtype=matrix.dtype) - centre[1]
     # Written out: an accelerator may multiply matrices in ten bits.
     sources = [
-        row[0] * y.astype(matrix.dtype) + row[1] * x_.astype(matrix.dtype) + row[2] + c
-        for row, c in zip(matrix, centre, strict=True)
+        row[0] * p_y + row[1] * p_x + row[2] + middle
+        for row, middle in zip(matrix, centre, strict=True)
     ]
 
     def pixels(rows, columns):
