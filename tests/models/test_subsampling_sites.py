@@ -1,5 +1,6 @@
 """No place where a network thins its maps goes unnoticed, or keeps its own strides."""
 
+import functools
 import math
 
 import flax.linen as nn
@@ -28,6 +29,7 @@ EXCEPTIONS = {
 }
 
 
+@functools.cache
 def listed(name, *, train=False, **options):
     found = sites(create_model(name, **options), train=train)
     return [(site.operator, site.strides) for site in found]
