@@ -18,9 +18,9 @@ because its grouped convolution is slow; elsewhere they become groups.
 
 import functools
 
+import jax
 import jax.numpy as jnp
-from jax import Array
-from jax.core import ShapedArray
+from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -30,7 +30,18 @@ from cnnlab.ops.convolution_form import Form, result_shape
 
 def convolve(x: Array, kernel: Array, form: Form) -> Array:
     """y[n, o] = sum over t of x[n, ...] kernel[t], of `[N, *spatial, C]` maps."""
+    x, kernel = _varying_alike(x, kernel)
     return _bind("y", x[None], kernel[None], form)[0]
+
+
+def _varying_alike(*arrays: Array) -> list[Array]:
+    """The arrays, inside of `shard_map` all taken to vary over the same mesh axes."""
+    varying = [jax.typeof(array).mat.varying for array in arrays]
+    every = frozenset().union(*varying)
+    return [
+        lax.pcast(array, tuple(every - axes), to="varying") if every - axes else array
+        for array, axes in zip(arrays, varying, strict=True)
+    ]
 
 
 def _bind(result: str, left: Array, right: Array, form: Form) -> Array:
@@ -48,7 +59,8 @@ _OPERANDS = {"y": ("x", "kernel"), "x": ("kernel", "y"), "kernel": ("x", "y")}
 
 
 def _abstract(left, right, *, result, form):
-    return ShapedArray(result_shape(result, left.shape, right.shape, form), left.dtype)
+    shape = result_shape(result, left.shape, right.shape, form)
+    return left.update(shape=shape, weak_type=False)
 
 
 def _transposed(cotangent, left, right, *, missing, result, form):
