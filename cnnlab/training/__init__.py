@@ -4,7 +4,12 @@ from cnnlab.training.epoch import Diverged, Epoch, train_epoch
 from cnnlab.training.evaluation import Score, evaluate, predictor, score
 from cnnlab.training.keys import key_for
 from cnnlab.training.load import Loaded, NetConfig, load
-from cnnlab.training.optimizer import momentum_sgd, with_learning_rate
+from cnnlab.training.optimizer import (
+    momentum_sgd,
+    optimizer_of,
+    with_learning_rate,
+)
+from cnnlab.training.recipes import Recipe, recipes
 from cnnlab.training.resident import (
     Resident,
     Scaling,
@@ -13,13 +18,16 @@ from cnnlab.training.resident import (
     scaling_of,
     validation_split,
 )
-from cnnlab.training.state import Totals, TrainState, init, train_step
+from cnnlab.training.state import Totals, TrainState, init
+from cnnlab.training.step import Method, train_step
 
 __all__ = [
     "Diverged",
     "Epoch",
     "Loaded",
+    "Method",
     "NetConfig",
+    "Recipe",
     "Resident",
     "Scaling",
     "Score",
@@ -31,7 +39,9 @@ __all__ = [
     "key_for",
     "load",
     "momentum_sgd",
+    "optimizer_of",
     "predictor",
+    "recipes",
     "resident",
     "scaling_of",
     "score",

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from cnnlab.errors import UserError
 from cnnlab.training.orbax_arrays import one_line, read_arrays, write_arrays
+from cnnlab.training.state import variables
 
 PARTIAL = ".partial"
 """What the name of a folder ends with while it is being written or removed."""
@@ -109,6 +110,15 @@ def restore(path: Path, like: Any = None) -> Any:
     arrays = dict(_named(tree))
     leaves = [arrays[name] for name, _ in _named(like)]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def net_of(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of the net in a checkpoint: of averaged weights, if it has any.
+
+    Args:
+        tree: "params", and where there are any "batch_stats" and "average".
+    """
+    return variables(tree.get("average") or tree["params"], tree.get("batch_stats"))
 
 
 def read_index(path: Path) -> Index | None:

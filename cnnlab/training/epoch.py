@@ -1,32 +1,30 @@
 """One pass over the training set, in compiled calls of at most about a second."""
 
 import functools
-import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array, lax
 from jaxtyping import Int
 
 from cnnlab.training import devices
 from cnnlab.training.resident import Resident, epoch_order
-from cnnlab.training.state import Totals, TrainState, train_step
+from cnnlab.training.state import Totals, TrainState
+from cnnlab.training.step import train_step
 
 # Progress is read, and Ctrl-C and a loss that is not finite are seen, this often.
 SECONDS_PER_CALL = 0.25
 
 
 class Diverged(ArithmeticError):
-    """The loss stopped being finite at or shortly before `step`."""
+    """The loss of step number `step`, counted from 1, is not finite."""
 
     def __init__(self, step: int):
-        super().__init__(f"the loss is not finite by step {step}")
+        super().__init__(f"the loss is not finite at step {step}")
         self.step = step
 
 
@@ -69,28 +67,26 @@ def train_epoch(
     run = _looped if many_steps else _one_by_one
     order = epoch_order(index, seed, epoch, batch_size=batch_size)
     steps, count, done = len(order), 1, 0
-    totals, paces = [], []
+    totals, paces, seen = Totals.none(), [], (0.0, 0)
     began = time.perf_counter()
     while done < steps:
         count = min(count, steps - done)
         started = time.perf_counter()
-        state, more = run(model, optimizer, state, data, order, done, count)
-        totals.append(jax.device_get(more))
+        state, totals = run(model, optimizer, state, totals, data, order, done, count)
+        loss, correct, examples, diverged_at = (x.item() for x in totals)
         pace = (time.perf_counter() - started) / count
         done += count
-        mean_loss = float(totals[-1].loss) / int(totals[-1].examples)
-        if not math.isfinite(mean_loss):
-            raise Diverged(int(state.step))
-        on_progress(count, mean_loss)
+        if diverged_at:
+            raise Diverged(diverged_at)
+        on_progress(count, (loss - seen[0]) / (examples - seen[1]))
+        seen = loss, examples
         paces.append(pace)
         count = max(1, min(2 * count, round(SECONDS_PER_CALL / pace)))
     seconds = time.perf_counter() - began
-    loss, correct, examples = np.sum([tuple(t) for t in totals], axis=0)
     return state, Epoch(loss / examples, correct / examples, steps, seconds, paces)
 
 
-def _one_by_one(model, optimizer, state, data, order, first, count):
-    totals = _no_totals()
+def _one_by_one(model, optimizer, state, totals, data, order, first, count):
     for step in range(first, first + count):
         state, totals = _step(model, optimizer, state, totals, data, order, step)
     return state, totals
@@ -99,18 +95,14 @@ def _one_by_one(model, optimizer, state, data, order, first, count):
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
 def _step(model, optimizer, state, totals, data, order, step):
     state, more = train_step(model, optimizer, state, *data.batch(order[step]))
-    return state, jax.tree.map(jnp.add, totals, more)
+    return state, totals.plus(more)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _looped(model, optimizer, state, data, order, first, count):
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+def _looped(model, optimizer, state, totals, data, order, first, count):
     def body(step, carry):
         state, totals = carry
         state, more = train_step(model, optimizer, state, *data.batch(order[step]))
-        return state, jax.tree.map(jnp.add, totals, more)
+        return state, totals.plus(more)
 
-    return lax.fori_loop(first, first + count, body, (state, _no_totals()))
-
-
-def _no_totals() -> Totals:
-    return Totals(*(jnp.zeros((), dtype) for dtype in ("float32", "int32", "int32")))
+    return lax.fori_loop(first, first + count, body, (state, totals))

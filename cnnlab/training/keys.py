@@ -8,7 +8,15 @@ import jax
 from jax import Array
 from jaxtyping import Key
 
-ROLES = {"parameters": 0, "validation": 1, "order": 2, "pool": 3, "dropout": 4}
+ROLES = {
+    "parameters": 0,
+    "validation": 1,
+    "order": 2,
+    "pool": 3,
+    "dropout": 4,
+    "augment": 5,
+    "mixup": 6,
+}
 
 
 def key_for(seed: int | Array, role: str, step: int | Array = 0) -> Key[Array, ""]:

@@ -75,14 +75,11 @@ def load(
         # The results have the digest of what the training ended with.
         wanted = run["params_hash"] if step == run["steps"] else None
         image_shape, class_names = images_of(path, results)
-        shared = {name: results["config"].get(name) for name in _SHARED}
-        options = {name: value for name, value in shared.items() if value is not None}
-        stored = _restore(folder / str(step), wanted)
-        scaling = Scaling(**stored.pop("scaling"))
+        stored, scaling = _restore(folder / str(step), wanted)
         description = Description(
             model=row["model"],
             num_classes=len(class_names),
-            options={"pool": row["spec"], **options},
+            options=_options(row, results["config"]),
             image_shape=image_shape,
             class_names=class_names,
             mean=tuple(map(float, scaling.mean)),
@@ -146,11 +143,21 @@ def _step(folder: Path, last: int, step: int | None) -> int:
     return step
 
 
-def _restore(path: Path, params_hash: str | None) -> dict[str, Any]:
-    """The checkpoint at `path`, where its parameters are those of that digest."""
+def _options(row: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arm's model; in a comparison of pools its spec is one of them."""
+    if "options" in row:
+        return dict(row["options"])
+    shared = {name: config.get(name) for name in _SHARED}
+    given = {name: value for name, value in shared.items() if value is not None}
+    return {"pool": row["spec"], **given}
+
+
+def _restore(path: Path, params_hash: str | None) -> tuple[dict[str, Any], Scaling]:
+    """The net at `path`, where its parameters are those of that digest."""
     try:
         stored = checkpoint.restore(path)
-        digest = checkpoint.params_hash(stored["params"])
+        net, scaling = checkpoint.net_of(stored), Scaling(**stored["scaling"])
+        digest = checkpoint.params_hash(net["params"])
         whole = params_hash in (None, digest)
     # Orbax, TensorStore and msgpack each raise their own.
     except Exception as error:
@@ -162,4 +169,4 @@ def _restore(path: Path, params_hash: str | None) -> dict[str, Any]:
         raise UserError(
             "workdir", f"the checkpoint '{path}' is not the one that the run wrote"
         )
-    return stored
+    return net, scaling

@@ -1,6 +1,7 @@
 """A small data set that lives on the device as uint8, and is normalised there."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,9 @@ class Scaling(NamedTuple):
     deviation: Float[Array, " channels"]
 
     def __call__(
-        self, images: UInt8[Array, "batch height width channels"]
+        self,
+        images: UInt8[Array, "batch height width channels"]
+        | Float[Array, "batch height width channels"],
     ) -> Float[Array, "batch height width channels"]:
         return (images.astype(self.mean.dtype) - self.mean) / self.deviation
 
@@ -32,9 +35,26 @@ class Resident(NamedTuple):
     labels: Int[Array, " examples"]
     scaling: Scaling
 
-    def batch(self, index: Int[Array, " batch"]):
-        """The examples at `index`, as (normalised images, labels)."""
-        return self.scaling(self.images[index]), self.labels[index]
+    def batch(
+        self,
+        index: Int[Array, " batch"],
+        *,
+        augment: Callable[..., Array] | None = None,
+        key: tuple[int | Array, int | Array] = (0, 0),
+    ):
+        """The examples at `index`, as (normalised images, labels).
+
+        Args:
+            augment: from (key, image in 0 to 1) to an image, before it is normalised.
+            key: (seed, step), from which each example's key is drawn.
+        """
+        images, labels = self.images[index], self.labels[index]
+        if augment is None:
+            return self.scaling(images), labels
+        seed, step = key
+        keys = jax.random.split(key_for(seed, "augment", step), len(index))
+        images = jax.vmap(augment)(keys, images.astype(self.scaling.mean.dtype) / 255)
+        return self.scaling(images * 255), labels
 
 
 def scaling_of(split: Split, dtype: np.dtype | str = "float32") -> Scaling:

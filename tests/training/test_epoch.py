@@ -111,7 +111,7 @@ def test_seeds_see_other_batches():
 @FORMS
 def test_a_loss_that_is_not_finite_ends_the_epoch(many_steps):
     model, told = tiny.Net(), []
-    with pytest.raises(Diverged, match="not finite by step") as error:
+    with pytest.raises(Diverged, match="not finite at step") as error:
         tiny.train_epoch(
             model,
             tiny.begin(model, learning_rate=1e38),
