@@ -27,6 +27,7 @@ def environment() -> dict[str, Any]:
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
         "cpu_threads": _cpu_threads(),
+        "xla_flags": os.environ.get("XLA_FLAGS", "").strip(),
     }
 
 

@@ -170,9 +170,9 @@ def main(
         with prompt_interrupt(line=f"interrupted; {same} goes on from what is stored"):
             run(config)
     except UserError as error:
-        _refuse(f"--{error}")
+        end(f"--{error}", 2)
     except UnexpectedArgument as error:
-        _refuse(str(error))
+        end(str(error), 2)
 
 
 class UnexpectedArgument(ValueError):
@@ -261,6 +261,7 @@ def _misused(absl_message: str) -> UserError:
     return UserError(name, absl_message)
 
 
-def _refuse(line: str) -> typing.NoReturn:
+def end(line: str, code: int) -> typing.NoReturn:
+    """Ends the program with one line on stderr and an exit code."""
     print(" ".join(line.splitlines()), file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)

@@ -109,6 +109,14 @@ class WorkDirectory:
         make_directory(path)
         return path
 
+    def description(self) -> dict[str, Any]:
+        """The content of `config.json`."""
+        return read_object(self.path / "config.json") or {}
+
+    def describe(self, **facts: Any) -> None:
+        """Adds to `config.json` what a run settles once, when it begins."""
+        self._write_json("config.json", {**self.description(), **facts})
+
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Add one line to `metrics.jsonl`."""
         append_line(self.path / "metrics.jsonl", encode(line))

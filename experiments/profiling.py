@@ -1,0 +1,59 @@
+"""A trace of some steps, for TensorBoard's or Perfetto's profiler."""
+
+import re
+from pathlib import Path
+
+from cnnlab.errors import UserError
+
+
+def steps_of(text: str | None) -> tuple[int, int] | None:
+    """The first step of a trace, and the one it ends before, from `START:STOP`.
+
+    Raises:
+        UserError: no such pair.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match and int(match[1]) < int(match[2]):
+        return int(match[1]), int(match[2])
+    raise UserError(
+        "profile", f"'{text}' is not START:STOP, two steps of which the first is less"
+    )
+
+
+class Profile:
+    """Traces the steps from one to another; none where `steps` is None."""
+
+    def __init__(self, folder: Path, steps: tuple[int, int] | None):
+        self._folder = folder
+        self._steps = steps
+        self._running = False
+
+    def steps_until_change(self, step: int, count: int) -> int:
+        """`count`, or as many steps as there are until the trace begins or ends."""
+        for change in self._steps or ():
+            if step < change < step + count:
+                return change - step
+        return count
+
+    def at(self, step: int) -> None:
+        """Begins or ends the trace where `step` says so."""
+        import jax
+
+        if self._steps is None:
+            return
+        start, stop = self._steps
+        if not self._running and start <= step < stop:
+            jax.profiler.start_trace(str(self._folder))
+            self._running = True
+        elif self._running and step >= stop:
+            self.close()
+
+    def close(self) -> None:
+        """Ends a trace that still runs."""
+        import jax
+
+        if self._running:
+            jax.profiler.stop_trace()
+            self._running = False

@@ -1,0 +1,173 @@
+"""The flags of whatever trains by a recipe: the net, the images, the recipe."""
+
+import dataclasses
+from typing import Any
+
+from cnnlab.errors import UserError
+from experiments import flags
+
+_RECIPES = "none means the recipe's"
+
+
+@dataclasses.dataclass(frozen=True)
+class NetFlags:
+    """Which net, on which images."""
+
+    model: str = flags.field(
+        "lenet5", "model, with its options: \"resnet20(shortcut='projection')\""
+    )
+    pool: str | None = flags.field(
+        None, "spec of the pool where the model pools; none means the model's own"
+    )
+    boundary: str = flags.field(
+        "zero",
+        "what convolutions and pools see beyond the image",
+        choices=("zero", "circular", "reflect", "edge"),
+    )
+    downsample: str | None = flags.field(
+        None, "spec of a pool that takes every stride; none means the model's strides"
+    )
+    dataset: str = flags.field(
+        "glyphs", "glyphs (drawn, built in), or a prepared TFDS set such as mnist"
+    )
+    data_dir: str | None = flags.field(
+        None,
+        "folder of prepared sets; none means $TFDS_DATA_DIR, or else "
+        "~/tensorflow_datasets",
+        identity=False,
+    )
+    image_size: int = flags.field(28, "side of the glyphs, in pixels")
+    train_examples: int | None = flags.field(
+        None, "training images to use, validation included; none means all"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeFlags(NetFlags):
+    """And how it is trained: a recipe, and what differs from it."""
+
+    recipe: str = flags.field("quick", "how to train; --help lists the recipes")
+    epochs: int | None = flags.field(
+        None, f"passes over the training images; {_RECIPES}"
+    )
+    steps: int | None = flags.field(
+        None, f"training steps, in place of epochs; {_RECIPES}"
+    )
+    batch_size: int | None = flags.field(None, f"images per step; {_RECIPES}")
+    optimizer: str | None = flags.field(
+        None,
+        f"how the gradient is followed; {_RECIPES}",
+        choices=("momentum", "nesterov", "adam"),
+    )
+    learning_rate: float | None = flags.field(None, f"peak rate; {_RECIPES}")
+    schedule: str | None = flags.field(
+        None,
+        "the rate's shape: constant, linear(final=0.01), cosine(warmup=0.2), "
+        f'"piecewise(at=(32, 48), of=64)"; {_RECIPES}',
+    )
+    momentum: float | None = flags.field(
+        None, f"share of the last update that is kept; {_RECIPES}"
+    )
+    weight_decay: float | None = flags.field(
+        None, f"L2 penalty of kernels, norms and biases spared; {_RECIPES}"
+    )
+    clip: float | None = flags.field(
+        None, f"norm to which longer gradients are shortened; 0 is off; {_RECIPES}"
+    )
+    label_smoothing: float | None = flags.field(
+        None, f"share of a label that goes to all classes; {_RECIPES}"
+    )
+    mixup: float | None = flags.field(
+        None, f"parameter of mixup's Beta; 0 is off; {_RECIPES}"
+    )
+    loss: str | None = flags.field(
+        None,
+        f"what is made small; {_RECIPES}",
+        choices=("cross_entropy", "mean_squared_error"),
+    )
+    ema_decay: float | None = flags.field(
+        None, f"of the weights' moving average; 0 is off; {_RECIPES}"
+    )
+    accumulate: int | None = flags.field(
+        None, f"pieces in which a step's batch is taken; {_RECIPES}"
+    )
+    augment: tuple[str, ...] | None = flags.field(
+        ("recipe",),
+        'what is done to training images: "pad_and_crop(padding=4)",random_flip; '
+        "recipe means the recipe's, none nothing",
+    )
+    validation_fraction: float | None = flags.field(
+        None, f"share of the training images held out, by seed; {_RECIPES}"
+    )
+    patience: int | None = flags.field(
+        None,
+        "epochs without better validation after which training stops and the best is "
+        f"taken; 0 is off; {_RECIPES}",
+    )
+    dtype: str = flags.field(
+        "float32",
+        "what is computed in; with bfloat16, parameters and sums stay float32",
+        choices=("float32", "bfloat16", "float64"),
+    )
+
+
+def chosen_recipe(config: RecipeFlags):
+    """The recipe that the flags ask for.
+
+    Raises:
+        UserError: a recipe that is none, or a value that it does not take.
+    """
+    from cnnlab.data.augmentation import resolve_augmentation
+    from cnnlab.training.recipes import Recipe, recipes
+
+    try:
+        recipe = recipes.resolve(config.recipe)()
+    except (ValueError, TypeError) as error:
+        raise UserError("recipe", str(error)) from None
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    given = {name: getattr(config, name) for name in names}
+    augment = given.pop("augment")
+    given = {name: value for name, value in given.items() if value is not None}
+    if augment != ("recipe",):
+        given["augment"] = augment or ()
+    for name, other in (("epochs", "steps"), ("steps", "epochs")):
+        if given.get(name):
+            given.setdefault(other, 0)
+    # One after the other, so that what is refused is known by its flag.
+    for name, value in given.items():
+        together = {name: value}
+        if name in ("epochs", "steps"):
+            together = {key: given[key] for key in ("epochs", "steps") if key in given}
+        if name == "patience" and "validation_fraction" in given:
+            together["validation_fraction"] = given["validation_fraction"]
+        if name in ("batch_size", "accumulate"):
+            keys = ("batch_size", "accumulate")
+            together = {key: given[key] for key in keys if key in given}
+        try:
+            dataclasses.replace(recipe, **together)
+        except ValueError as error:
+            raise UserError(name, str(error)) from None
+    try:
+        recipe = dataclasses.replace(recipe, **given)
+    except ValueError as error:
+        raise UserError(str(error).split()[0], str(error)) from None
+    try:
+        resolve_augmentation(recipe.augment)
+    except (ValueError, TypeError) as error:
+        raise UserError("augment", str(error)) from None
+    return recipe
+
+
+def recipe_lines() -> str:
+    """The recipes, a line each, for `--help`."""
+    from cnnlab.training.recipes import recipes
+
+    return "\n".join(
+        f"  {name:16}{recipe.__doc__.splitlines()[0]}"
+        for name, recipe in recipes.items()
+    )
+
+
+def as_flags(recipe: Any) -> dict[str, Any]:
+    """A recipe's values, as JSON."""
+    return dataclasses.asdict(recipe)

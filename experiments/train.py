@@ -1,0 +1,232 @@
+"""Trains a net by a recipe, with several seeds, and tells how well it does.
+
+A run is a function of its flags. It may be stopped at any moment, by Ctrl-C, by a
+machine that is taken back (SIGTERM: exit code 143) or by one that dies, and the same
+command goes on to the same end, bit for bit.
+
+  python -m experiments.train
+  python -m experiments.train --dataset=mnist --data_dir=~/tensorflow_datasets \\
+      --model=zeiler_fergus --epochs=10
+  python -m experiments.train --dataset=fashion_mnist --model=resnet20 --seeds=5 \\
+      --recipe=cifar_resnet --epochs=20
+"""
+
+import dataclasses
+import os
+from typing import Any, ClassVar
+
+from cnnlab.errors import UserError
+from experiments import engine_choice, flags, memory, profiling, workdir
+from experiments.preemption import TERMINATED, Terminated, termination
+from experiments.recipe_flags import RecipeFlags, chosen_recipe
+from experiments.storage import storing
+from experiments.workdir import WorkDirectory, stored_results
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(RecipeFlags):
+    """What to train. From Python: `run(Config(model="resnet20", seeds=3))`."""
+
+    experiment: ClassVar[str] = "train"
+
+    seeds: int = flags.field(1, "how many; seeds are 0 to this less one")
+    seed_engine: str = flags.field(
+        "auto",
+        "how several seeds are trained: one after the other (loop), so in one program "
+        "(map), side by side (vmap), spread over devices; auto takes the fastest here, "
+        "once for the run",
+        choices=("auto", "loop", "map", "vmap", "devices"),
+        identity=False,
+    )
+    keep: int = flags.field(
+        2,
+        "checkpoints of each seed to keep beside the best, at least 2, as a process "
+        "may end between two seeds'",
+        identity=False,
+    )
+    allow_rounding: bool = flags.field(
+        False,
+        "go on with a run under other versions, devices, threads or another engine, "
+        "by which its numbers may differ by rounding",
+        identity=False,
+        repeated=False,
+    )
+    tensorboard: bool = flags.field(
+        False, "write TensorBoard's event files too", identity=False
+    )
+    profile: str | None = flags.field(
+        None,
+        "START:STOP, steps of which to write a profiler's trace",
+        identity=False,
+        repeated=False,
+    )
+    workdir: str | None = flags.field(
+        None,
+        "folder of the run; none means runs/train/<hash of the flags>",
+        identity=False,
+    )
+    overwrite: bool = flags.field(
+        False, "replace the run that the folder holds", identity=False, repeated=False
+    )
+    progress: str = flags.field(
+        "auto",
+        "how to show progress; auto is a bar on a terminal and lines elsewhere",
+        choices=("auto", "bar", "lines", "none"),
+        identity=False,
+        repeated=False,
+    )
+
+    def validate(self) -> None:
+        """Refuses what needs neither the data nor a compiled program to be refused.
+
+        Raises:
+            UserError: naming the first field that cannot be used.
+        """
+        for name, least in (("seeds", 1), ("image_size", 1), ("keep", 2)):
+            if getattr(self, name) < least:
+                raise UserError(name, f"{getattr(self, name)} is less than {least}")
+        profiling.steps_of(self.profile)
+        if self.tensorboard:
+            from experiments.event_files import require
+
+            require()
+        chosen_recipe(self)
+        engine_choice.refuse_other_model(self)
+
+
+def run(config: Config) -> dict[str, Any]:
+    """The content of results.json, from the work directory where it is finished.
+
+    Raises:
+        UserError: a field that cannot be used, data that cannot be read, or a work
+            directory that cannot be written.
+        Terminated: SIGTERM came; everything is stored.
+    """
+    config = flags.checked(config)
+    stored = stored_results(config)
+    if stored is not None:
+        return stored
+    _deterministic()
+    if config.dtype == "float64":
+        import jax
+
+        with jax.enable_x64(True):
+            return _run(config)
+    return _run(config)
+
+
+def main(config: Config) -> None:
+    """Runs, and prints the table and where the report is."""
+    from cnnlab.reporting import tables
+
+    memory.keep_freed()
+    finished_before = stored_results(config) is not None
+    try:
+        results = run(config)
+    except Terminated as stopped:
+        flags.end(f"{stopped}; the same command goes on", TERMINATED)
+    if finished_before:
+        print(
+            f"finished on {results['environment']['date']}, on images "
+            f"{results['dataset']['fingerprint'][:8]}; --overwrite runs it again\n"
+        )
+    print(tables.plain(results))
+    print(f"\nreport: {workdir.run_path(config) / 'report.html'}")
+
+
+def _run(config: Config) -> dict[str, Any]:
+    from cnnlab import data
+    from experiments.training_plan import plan
+
+    recipe = chosen_recipe(config)
+    dataset = data.load(
+        config.dataset,
+        data_dir=config.data_dir,
+        image_size=config.image_size,
+        train_examples=config.train_examples,
+    )
+    planned = plan(config, recipe, dataset)
+    with WorkDirectory.open(config) as directory, termination() as asked_to_stop:
+        return _train(config, planned, directory, asked_to_stop)
+
+
+def _train(config, planned, directory, asked_to_stop) -> dict[str, Any]:
+    """Trains every seed, scores the nets, and draws it together."""
+    from cnnlab.reporting import report
+    from experiments import training_results
+    from experiments.environment import environment
+    from experiments.progress import Progress
+    from experiments.run_checkpoints import RunCheckpoints
+    from experiments.training_run import TrainingRun
+
+    job = planned.job
+    engine_choice.refuse_other_rounding(config, directory)
+    engine_choice.keep_compiled(directory.path / "compile_cache")
+    steps = profiling.steps_of(config.profile)
+    checkpoints = RunCheckpoints(
+        directory,
+        job.arm,
+        job.seeds,
+        job.scaling(),
+        identity=flags.as_json(config, identity_only=True)
+        | {"dataset_fingerprint": job.dataset.fingerprint},
+        keep=config.keep,
+    )
+    with Progress(config.progress, job.steps * config.seeds) as progress, checkpoints:
+        progress.log(f"{job.dataset.summary()}; results go to {directory.path}")
+        engine = engine_choice.choose(config, directory, job, progress)
+        training_run = TrainingRun(
+            job,
+            checkpoints,
+            directory=directory,
+            progress=progress,
+            asked_to_stop=asked_to_stop,
+            profile=profiling.Profile(directory.path / "profile", steps),
+            tensorboard=config.tensorboard,
+        )
+        progress.run(
+            arm=job.arm,
+            seed=0,
+            epochs=-(-job.steps // job.steps_per_epoch),
+            note=f"engine {engine.name}",
+        )
+        records = training_run.train(engine)
+        progress.finish_run()
+        progress.log(f"compiling took {training_run.compile_seconds:.1f} s")
+        seeds = [
+            training_results.score(record, training_run, checkpoints, directory)
+            for record in records
+        ]
+    results = {
+        "schema": 1,
+        "experiment": config.experiment,
+        "question": f"How well does {job.arm} do on {job.dataset.name}?",
+        "command": flags.command_line(config),
+        "config_hash": flags.configuration_hash(config),
+        "status": "complete",
+        "environment": environment() | {"seed_engine": engine.name},
+        "config": flags.as_json(config, identity_only=True),
+        "recipe": dataclasses.asdict(job.recipe),
+        "dataset": training_results.dataset(job),
+        "arms": [training_results.arm(planned, config.model, seeds)],
+        "comparisons": [],
+        "compile_seconds": training_run.compile_seconds,
+        "seconds": sum(seed["seconds"] for seed in seeds),
+    }
+    metrics = directory.metrics()
+    results["figures"] = report.figure_paths(results, metrics)
+    with storing(directory.path):
+        report.write(directory.path, results, metrics)
+    directory.write_results(results)
+    return results
+
+
+def _deterministic() -> None:
+    """Asks a GPU for the same bits every time; a CPU gives them as it is."""
+    flag = "--xla_gpu_deterministic_ops"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}=true"
+
+
+if __name__ == "__main__":
+    flags.main(Config, main, usage=__doc__)
