@@ -13,7 +13,6 @@ what sees the whole image, however large.
 
 import contextlib
 import dataclasses
-import re
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -23,9 +22,6 @@ from typing import Any, ClassVar
 from cnnlab.errors import UserError
 from experiments import flags, networks
 from experiments.refusals import refuse_below, refuse_given
-
-# Every entry of a map is looked at: of larger ones, for minutes.
-_LARGEST = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Config:
                 self, unused, "is not for --all, which has every model as in its paper"
             )
         refuse_below(self, num_classes=1, batch_size=1, width=80)
-        _image_shape(self.input, (1, 1, 1))
+        networks.image_shape(self.input, (1, 1, 1))
         networks.create(self.model, self.network_flags)
 
     @property
@@ -105,7 +101,10 @@ def run(config: Config) -> dict[str, Any]:
     """
     config = flags.checked(config)
     network = networks.create(config.model, config.network_flags)
-    shape = (config.batch_size, *_image_shape(config.input, network.image_shape))
+    shape = (
+        config.batch_size,
+        *networks.image_shape(config.input, network.image_shape),
+    )
     with _precision(config.dtype):
         try:
             table = _count(network, shape)
@@ -153,7 +152,7 @@ def main(config: Config) -> None:
         return
     costs = run(config)
     width = config.width or min(max(shutil.get_terminal_size((100, 24))[0], 80), 120)
-    print(f"{config.model}, {_by(costs['input'])}")
+    print(f"{config.model}, {networks.by(costs['input'])}")
     print()
     print(cost_table.plain(costs, width))
     _write(config.json, costs)
@@ -177,29 +176,6 @@ def _precision(dtype: str) -> contextlib.AbstractContextManager:
     import jax
 
     return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
-
-
-def _image_shape(size: str | None, given: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The shape that a size asks for, where it is silent as given.
-
-    Raises:
-      UserError: it is no size.
-    """
-    if size is None:
-        return given
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", size):
-        raise UserError(
-            "input", f"'{size}' is no size; write 224, 224x160 or 32x32x1, in pixels"
-        )
-    lengths = tuple(map(int, size.split("x")))
-    if max(lengths) > _LARGEST:
-        raise UserError("input", f"'{size}' is more than {_LARGEST:,} a side")
-    height, width, *channels = lengths if len(lengths) > 1 else lengths * 2
-    return height, width, *(channels or given[2:])
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def _write(path: str | None, content: Any) -> None:

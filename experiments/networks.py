@@ -1,5 +1,6 @@
 """The network that a command's flags name, each blamed for what it brings about."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 # What a model or a pool raises for a value that it cannot take.
 FAULTS = ValueError, TypeError, ArithmeticError
+
+# Every entry of a map is looked at: of larger ones, for minutes.
+_LARGEST = 1_000_000
 
 
 def create(model: str, flags: Mapping[str, Any] | None = None) -> "Network":
@@ -69,7 +73,7 @@ def refuse_fault(model: str, flags: Mapping[str, Any], shape: tuple[int, ...]) -
     """
     import jax
 
-    size = "x".join(map(str, shape[1:]))
+    size = by(shape[1:])
     paper = (shape[0], *create(model).image_shape)
     attempts = [("model", model, {}, paper), ("input", size, {}, shape)]
     added: dict[str, Any] = {}
@@ -86,6 +90,30 @@ def refuse_fault(model: str, flags: Mapping[str, Any], shape: tuple[int, ...]) -
             raise UserError(
                 flag, f"'{value}' does not fit: {first_line(error)}"
             ) from error
+
+
+def image_shape(size: str | None, given: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape that `--input` asks for, as given where it is silent.
+
+    Raises:
+      UserError: it is no size.
+    """
+    if size is None:
+        return given
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", size):
+        raise UserError(
+            "input", f"'{size}' is no size; write 224, 224x160 or 32x32x1, in pixels"
+        )
+    lengths = tuple(map(int, size.split("x")))
+    if max(lengths) > _LARGEST:
+        raise UserError("input", f"'{size}' is more than {_LARGEST:,} a side")
+    height, width, *channels = lengths if len(lengths) > 1 else lengths * 2
+    return height, width, *(channels or given[2:])
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """A size or shape as it is written: 224x224x3."""
+    return "x".join(map(str, shape))
 
 
 def first_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """How far the scores of a sliding network are from those of the crops below them."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -57,3 +58,71 @@ def crop_difference(
         crops = images[:, y : y + size, x : x + size]
         difference[:, row, column] -= np.asarray(predict(crops))
     return difference
+
+
+def margin_difference(
+    predict_map: Callable[[Images], ScoreMap],
+    images: Images,
+    stride: int,
+    size: int,
+    margin: int,
+) -> ScoreMap:
+    """The map's inner scores less those in the middle of wider crops.
+
+    Each crop reaches `margin` places further than `crop_difference`'s on every side.
+    Once what its middle score sees lies within it, so that no padding does, nothing is
+    left of the difference but rounding.
+
+    Args:
+        predict_map, stride, size: as for `crop_difference`.
+        margin: in places; as many are left out on each side of the map.
+
+    Raises:
+        ValueError: `margin` is below 0, or as for `crop_difference`.
+    """
+    if margin < 0:
+        raise ValueError(f"margin {margin} must be at least 0")
+
+    def inner(images):
+        scores = np.asarray(predict_map(images))
+        rows, columns = (count - margin for count in scores.shape[1:3])
+        return scores[:, margin:rows, margin:columns]
+
+    def middle(crops):
+        return np.asarray(predict_map(crops))[:, margin, margin]
+
+    return crop_difference(inner, middle, images, stride, size + 2 * margin * stride)
+
+
+class Summary(NamedTuple):
+    """How far places are from their crops, each by the class that is furthest.
+
+    Attributes:
+        least, median, most: of the places.
+        relative: the most, as a share of the range of all scores.
+        equal: the share of places that differ by no more than 1e-5 of that range.
+    """
+
+    least: float
+    median: float
+    most: float
+    relative: float
+    equal: float
+
+
+def summary(difference: ScoreMap, scores: ScoreMap) -> Summary:
+    """What a difference of `scores` comes to.
+
+    Raises:
+        ValueError: there are no places, or the scores are all the same.
+    """
+    furthest = np.abs(difference).max(-1)
+    spread = float(np.ptp(scores)) if scores.size else 0.0
+    if not furthest.size or not spread > 0:
+        raise ValueError(
+            f"a difference of shape {difference.shape}, of scores within {spread}, has "
+            "no summary"
+        )
+    least, median, most = map(float, np.quantile(furthest, (0, 0.5, 1)))
+    equal = float(np.mean(furthest <= 1e-5 * spread))
+    return Summary(least, median, most, most / spread, equal)

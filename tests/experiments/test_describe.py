@@ -10,7 +10,7 @@ import pytest
 
 from cnnlab.diagnostics import cost
 from cnnlab.errors import UserError
-from experiments import describe, flags
+from experiments import describe, flags, networks
 from experiments.describe import Config
 
 
@@ -81,7 +81,7 @@ def test_memory_in_training_is_that_of_training():
 
 @pytest.mark.parametrize("size, shape", [("40", (40, 40, 3)), ("40x36", (40, 36, 3))])
 def test_a_size_leaves_the_channels_as_they_are(size, shape):
-    assert describe._image_shape(size, (32, 32, 3)) == shape
+    assert networks.image_shape(size, (32, 32, 3)) == shape
 
 
 @pytest.mark.parametrize(
