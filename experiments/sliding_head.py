@@ -158,10 +158,10 @@ def main(config: Config) -> None:
         )
     print("\nequal: the share of places within 1e-5 of the range of the scores.")
     widest, shown = found["widest"], found["differences"][-1]["crop"]
-    more = f"; --input={widest + found['stride']} shows it"
+    larger = f": see --input={widest + found['stride']}"
     print(
-        f"A crop of {widest} pixels holds all that its middle score sees, and it sees "
-        f"no padding{'' if shown == widest else more}."
+        f"A crop of {widest} holds all that its middle score sees"
+        f"{', and no padding' if shown == widest else larger}."
     )
 
 

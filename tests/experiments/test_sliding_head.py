@@ -45,7 +45,8 @@ def test_no_score_is_its_crops_until_the_crop_holds_all_that_it_sees(capsys):
     assert lines[0] == f"{SMALL.model} on 256x224 pixels: 2x1 places, 32 apart"
     assert lines[1] == "a crop has 224 pixels a side, a score sees 355"
     assert [line.split()[:2] for line in lines if "2x1" in line][1:] == [["224", "2x1"]]
-    assert lines[-1].endswith("it sees no padding; --input=448 shows it.")
+    assert lines[-1].endswith(" that its middle score sees: see --input=448.")
+    assert max(map(len, lines)) < 80
     (first,), (again,), (other,) = (
         run(dataclasses.replace(small, seed=seed))["differences"] for seed in (0, 0, 1)
     )
