@@ -100,7 +100,7 @@ class Snapshots:
         Args:
             like: as in `checkpoint.restore`.
             on_damage: is told of each damaged one, in a line. They are renamed to
-                `<step>.damaged` once an older one is found to be intact.
+                `<step>.damaged` where an older one is intact, until saved again.
 
         Raises:
             UserError: about `workdir`: every checkpoint is damaged, or one is of
@@ -160,6 +160,9 @@ class Snapshots:
     def _path(self, step: int) -> Path:
         return self._folder / str(step)
 
+    def _aside(self, step: int) -> Path:
+        return self._folder / f"{step}.damaged"
+
     def _write(self, step: int, tree: Any, about: dict[str, Any]) -> None:
         try:
             checkpoint.save(self._path(step), tree, about)
@@ -173,6 +176,7 @@ class Snapshots:
                 f"'{self._folder}' ({one_line(error)}); {last}",
             ) from error
         self._scores[step] = about["score"]
+        shutil.rmtree(self._aside(step), ignore_errors=True)
         # What cannot be removed now is tried again after the next.
         with contextlib.suppress(OSError):
             self._retire()
@@ -199,10 +203,9 @@ class Snapshots:
         return f"the checkpoint of step {step} in '{self._folder}' is damaged ({error})"
 
     def _set_aside(self, step: int) -> None:
-        aside = self._folder / f"{step}.damaged"
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(self._aside(step), ignore_errors=True)
         try:
-            os.rename(self._path(step), aside)
+            os.rename(self._path(step), self._aside(step))
         except OSError as error:
             raise UserError(
                 "workdir", f"'{self._path(step)}': {one_line(error)}"

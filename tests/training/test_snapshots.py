@@ -1,5 +1,6 @@
 """The checkpoints of a run: whole, kept as promised, and never wrong."""
 
+import contextlib
 import errno
 import os
 import random
@@ -148,6 +149,19 @@ def test_one_write_is_under_way_at_a_time(tmp_path, gate):
     assert names(tmp_path) == ["1", "2", "3", "4", "5"]
 
 
+def test_several_runs_may_write_at_once(tmp_path):
+    runs = [tmp_path / str(number) for number in range(4)]
+    with contextlib.ExitStack() as stack:
+        stores = [stack.enter_context(Snapshots(run)) for run in runs]
+        for step in range(1, 5):
+            for number, store in enumerate(stores):
+                store.save(step, tree(10 * number + step))
+    for number, run in enumerate(runs):
+        found, said = restored(run)
+        assert (found.step, said) == (4, [])
+        assert bits(found.tree) == bits(tree(10 * number + 4))
+
+
 def test_leaving_waits_and_leaves_no_thread(tmp_path, gate):
     before = threading.enumerate()
     with pytest.raises(KeyError, match="^'the trainer'$"):
@@ -219,6 +233,7 @@ def test_a_damaged_step_can_be_saved_again(tmp_path, capfd):
     for _ in range(2):
         assert restored(tmp_path)[0].step == 1
         saved(tmp_path, 2)
+        assert names(tmp_path) == ["1", "2"]
         assert bits(restored(tmp_path)[0].tree) == bits(tree(2))
         damage(tmp_path, 2)
     assert capfd.readouterr() == ("", "")
