@@ -33,8 +33,10 @@ def test_the_table_of_models_is_what_the_tool_prints():
 
 
 def test_the_examples_run_as_they_say():
-    library, own_pool = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    library, own_pool, training = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = _run(library + "assert scores.shape == (8, 10)\n")
+    assert done.returncode == 0, done.stderr
+    done = _run(training + "assert totals.loss / totals.examples < 3\n")
     assert done.returncode == 0, done.stderr
     done = _run(own_pool)
     (verdict,) = re.findall(r"```\n(\w+: .*?)\n```", README, re.DOTALL)
