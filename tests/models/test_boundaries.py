@@ -34,7 +34,7 @@ def shapes(name, side=None, **options):
 
 
 @EVERY_MODEL
-@pytest.mark.parametrize("tiny", [False, True])
+@pytest.mark.parametrize("tiny", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_boundary_has_the_variables_and_scores_of_any_other(name, tiny):
     side = EXPECTED[name].tiny_side if tiny else None
     wanted = shapes(name, side)
