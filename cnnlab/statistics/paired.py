@@ -23,6 +23,7 @@ def compare_pairs(
     *,
     metric: str = "test_accuracy",
     confidence: float = 0.95,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> list[dict]:
     """One row for every pair of arms, in the arms' order, paired by seed.
 
@@ -30,6 +31,7 @@ def compare_pairs(
         arms: the metric of each arm, one value a seed, seeds in one order for all.
         metric: the name that the rows carry.
         confidence: of the intervals; a pair is resolved at level 1 - confidence.
+        pairs: those that are compared; None is all.
 
     Each row holds `a`, `b`, `metric` and
         difference: the mean over seeds of a - b: positive where a is higher.
@@ -56,7 +58,8 @@ def compare_pairs(
     if len(set(lengths.values())) > 1:
         raise ValueError(f"arms of unequal numbers of seeds {lengths}; pairs need one")
 
-    pairs = list(itertools.combinations(values, 2))
+    if pairs is None:
+        pairs = list(itertools.combinations(values, 2))
     level = (1 - confidence) / max(len(pairs), 1)
     rows = []
     for a, b in pairs:
@@ -86,7 +89,11 @@ def compare_pairs(
 
 
 def compare(
-    results: Mapping, *, metric: str = "test_accuracy", confidence: float = 0.95
+    results: Mapping,
+    *,
+    metric: str = "test_accuracy",
+    confidence: float = 0.95,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> list[dict]:
     """The rows of `compare_pairs` for a results.json, paired by the seeds' numbers.
 
@@ -100,7 +107,7 @@ def compare(
     if any(other != next(iter(numbers.values())) for other in numbers.values()):
         raise ValueError(f"arms of different seeds {numbers}; pairs need the same")
     paired = {name: [arms[name][seed] for seed in numbers[name]] for name in arms}
-    return compare_pairs(paired, metric=metric, confidence=confidence)
+    return compare_pairs(paired, metric=metric, confidence=confidence, pairs=pairs)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

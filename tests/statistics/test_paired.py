@@ -67,6 +67,16 @@ def test_has_every_pair_once_in_the_order_of_the_arms():
     assert {row["metric"] for row in rows} == {"loss"}
 
 
+def test_chosen_pairs_are_adjusted_for_each_other_alone():
+    rng = np.random.default_rng(3)
+    arms = {name: rng.normal(size=5) for name in "abcd"}
+    chosen = compare_pairs(arms, pairs=[("b", "a"), ("c", "d")])
+    assert [(row["a"], row["b"]) for row in chosen] == [("b", "a"), ("c", "d")]
+    halves = [compare_pairs({n: arms[n] for n in pair})[0] for pair in ("ba", "cd")]
+    assert [row["p"] for row in chosen] == [row["p"] for row in halves]
+    assert [row["p_holm"] for row in chosen] == holm([row["p"] for row in halves])
+
+
 def test_swapping_two_arms_changes_signs_alone():
     (forth,) = compare_pairs({"x": [0.9, 0.8, 0.95], "y": [0.7, 0.75, 0.8]})
     (back,) = compare_pairs({"y": [0.7, 0.75, 0.8], "x": [0.9, 0.8, 0.95]})
