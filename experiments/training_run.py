@@ -198,7 +198,10 @@ class TrainingRun:
                 setattr(patience, name, value)
         self._progress.skip(position.step * len(job.seeds))
         self._directory.keep_metrics(
-            lambda line: line["step"] <= position.step and line["split"] != "test"
+            lambda line: (
+                line["arm"] != job.arm
+                or (line["step"] <= position.step and line["split"] != "test")
+            )
         )
         return position
 
@@ -318,7 +321,8 @@ class TrainingRun:
         validated = [
             line["accuracy"]
             for line in self._directory.metrics()
-            if (line["seed"], line["split"], line["step"]) == (seed, "validation", step)
+            if (line["arm"], line["seed"]) == (job.arm, seed)
+            and (line["split"], line["step"]) == ("validation", step)
         ]
         net = self._checkpoints.net(seed, step)
         # The first call of a process pages memory in.
