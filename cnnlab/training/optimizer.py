@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
+from jax.typing import ArrayLike
 
 from cnnlab.training.recipes import Recipe
 from cnnlab.training.schedules import schedules
@@ -20,20 +22,20 @@ def optimizer_of(recipe: Recipe, total_steps: int) -> optax.GradientTransformati
 
     def at_peak(learning_rate):
         def rate(step):
-            return learning_rate * shape(step)
+            return learning_rate * _share_of_peak(shape, step)
 
-        decay = optax.add_decayed_weights(recipe.weight_decay, mask=kernels)
-        if recipe.optimizer == "adam":
-            descent = [optax.scale_by_adam(b1=recipe.momentum), decay]
-            descent.append(optax.scale_by_learning_rate(rate))
-        else:
-            nesterov = recipe.optimizer == "nesterov"
-            descent = [decay, optax.sgd(rate, recipe.momentum, nesterov=nesterov)]
-        if not recipe.weight_decay:
-            descent.remove(decay)
+        nothing = optax.identity()
+        clip, decay = nothing, nothing
         if recipe.clip:
-            descent.insert(0, optax.clip_by_global_norm(recipe.clip))
-        return optax.chain(*descent)
+            clip = optax.clip_by_global_norm(recipe.clip)
+        if recipe.weight_decay:
+            decay = optax.add_decayed_weights(recipe.weight_decay, mask=kernels)
+        if recipe.optimizer == "adam":
+            adam = optax.scale_by_adam(b1=recipe.momentum)
+            return optax.chain(clip, adam, decay, optax.scale_by_learning_rate(rate))
+        nesterov = recipe.optimizer == "nesterov"
+        descent = optax.sgd(rate, recipe.momentum, nesterov=nesterov)
+        return optax.chain(clip, decay, descent)
 
     return optax.inject_hyperparams(at_peak)(learning_rate=recipe.learning_rate)
 
@@ -45,7 +47,8 @@ def kernels(params: Any) -> Any:
     """
 
     def is_kernel(path, leaf):
-        return path[-1].key not in ("bias", "scale") and jnp.ndim(leaf) > 1
+        name = jax.tree_util.keystr(path[-1:], simple=True)
+        return name not in ("bias", "scale") and jnp.ndim(leaf) > 1
 
     return jax.tree_util.tree_map_with_path(is_kernel, params)
 
@@ -78,11 +81,17 @@ def momentum_sgd(
 
 def with_learning_rate(state: TrainState, learning_rate: float) -> TrainState:
     """`state` with that peak rate."""
-    rate = jnp.asarray(learning_rate, jnp.float32)
+    rate = optax.tree.get(state.opt_state, "learning_rate")
+    rate = jnp.asarray(learning_rate, rate.dtype)
     return state._replace(opt_state=optax.tree.set(state.opt_state, learning_rate=rate))
 
 
 def learning_rate(recipe: Recipe, total_steps: int, step: int) -> float:
     """The rate of the step that follows `step` others."""
     shape = schedules.resolve(recipe.schedule)(total_steps)
-    return recipe.learning_rate * float(shape(step))
+    return recipe.learning_rate * float(_share_of_peak(shape, step))
+
+
+def _share_of_peak(shape: optax.Schedule, step: ArrayLike) -> Array:
+    # Of an integer, optax computes some schedules in float32 whatever the precision.
+    return shape(jnp.asarray(step, float))

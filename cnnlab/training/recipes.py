@@ -2,7 +2,11 @@
 
 import dataclasses
 import math
+import numbers
+from collections.abc import Callable
+from typing import Any
 
+from cnnlab.data.augmentation import resolve_augmentation
 from cnnlab.ops.registry import Registry
 from cnnlab.training.objective import LOSSES
 from cnnlab.training.schedules import schedules
@@ -59,57 +63,73 @@ class Recipe:
     patience: int = 0
 
     def __post_init__(self):
-        allowed = {
-            "batch_size": self.batch_size >= 1,
-            "optimizer": self.optimizer in OPTIMIZERS,
-            "learning_rate": 0 < self.learning_rate < math.inf,
-            "momentum": 0 <= self.momentum < 1,
-            "weight_decay": 0 <= self.weight_decay < math.inf,
-            "clip": 0 <= self.clip < math.inf,
-            "label_smoothing": 0 <= self.label_smoothing < 1,
-            "mixup": 0 <= self.mixup < math.inf,
-            "loss": self.loss in LOSSES,
-            "ema_decay": 0 <= self.ema_decay < 1,
-            "accumulate": self.accumulate >= 1
-            and self.batch_size % self.accumulate == 0,
-            "validation_fraction": 0 <= self.validation_fraction < 1,
-            "patience": self.patience >= 0
-            and not (self.patience and not self.validation_fraction),
-        }
-        for name, fine in allowed.items():
-            if not fine:
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} is not {_RANGES[name]}"
-                )
-        if min(self.epochs, self.steps) != 0 or max(self.epochs, self.steps) < 1:
+        for name, (fine, wanted) in _ALLOWED.items():
+            if not fine(getattr(self, name)):
+                raise ValueError(f"{name} {getattr(self, name)!r} is not {wanted}")
+        if bool(self.epochs) == bool(self.steps):
             raise ValueError(
                 f"epochs {self.epochs} and steps {self.steps}: one of them is above "
                 "0, and the other is 0"
             )
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"accumulate {self.accumulate} is not a divisor of batch_size, "
+                f"{self.batch_size}"
+            )
+        if self.patience and not self.validation_fraction:
+            raise ValueError(
+                f"patience {self.patience} is not 0, and validation_fraction is"
+            )
         try:
             schedules.resolve(self.schedule)(100)
-        except TypeError as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"schedule {self.schedule!r}: {error}") from None
+        try:
+            resolve_augmentation(self.augment)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"augment {self.augment!r}: {error}") from None
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """The steps of a run whose epochs have so many."""
         return self.steps or self.epochs * steps_per_epoch
 
 
-_RANGES = {
-    "batch_size": "at least 1",
-    "optimizer": f"one of {', '.join(OPTIMIZERS)}",
-    "learning_rate": "above 0, and finite",
-    "momentum": "in 0 to 1, 1 excluded",
-    "weight_decay": "0 or above, and finite",
-    "clip": "0 or above, and finite",
-    "label_smoothing": "in 0 to 1, 1 excluded",
-    "mixup": "0 or above, and finite",
-    "loss": f"one of {', '.join(LOSSES)}",
-    "ema_decay": "in 0 to 1, 1 excluded",
-    "accumulate": "a divisor of the batch size",
-    "validation_fraction": "in 0 to 1, 1 excluded",
-    "patience": "0, or above 0 with a validation_fraction",
+def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    def fine(value):
+        return isinstance(value, numbers.Integral) and value >= least
+
+    return fine, f"a whole number of at least {least}"
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and 0 <= value < 1
+
+
+def _amount(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and 0 <= value < math.inf
+
+
+_SHARE = _share, "a number from 0 to 1, 1 excluded"
+_AMOUNT = _amount, "a finite number of at least 0"
+
+# For each field what it takes, in a test and in words.
+_ALLOWED = {
+    "epochs": _whole(0),
+    "steps": _whole(0),
+    "batch_size": _whole(1),
+    "optimizer": (OPTIMIZERS.__contains__, f"one of {', '.join(OPTIMIZERS)}"),
+    "learning_rate": (lambda v: _amount(v) and v > 0, "a finite number above 0"),
+    "momentum": _SHARE,
+    "weight_decay": _AMOUNT,
+    "clip": _AMOUNT,
+    "label_smoothing": _SHARE,
+    "mixup": (lambda v: _amount(v) and v <= 1000, "a number from 0 to 1000"),
+    "loss": (LOSSES.__contains__, f"one of {', '.join(LOSSES)}"),
+    "ema_decay": _SHARE,
+    "accumulate": _whole(1),
+    "augment": (lambda v: isinstance(v, tuple), "a tuple of specs"),
+    "validation_fraction": _SHARE,
+    "patience": _whole(0),
 }
 
 recipes = Registry("recipe")

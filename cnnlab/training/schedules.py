@@ -30,8 +30,8 @@ def piecewise(
         raise ValueError(f"at {at} must rise, between 0 and of, {of}")
     if not factor > 0:
         raise ValueError(f"factor {factor} is not above 0")
-    boundaries = [round(total_steps * point / of) for point in at]
-    # A short run may have several at one step.
+    # A short run may have several at one step, but begins at the peak.
+    boundaries = [max(1, round(total_steps * point / of)) for point in at]
     scales = {step: factor ** boundaries.count(step) for step in boundaries}
     return optax.piecewise_constant_schedule(1.0, scales)
 
@@ -58,9 +58,11 @@ def cosine(total_steps: int, *, warmup: float = 0.0) -> optax.Schedule:
         raise ValueError(f"warmup {warmup} is not in 0 to 1")
     if not warmup:
         return optax.cosine_decay_schedule(1.0, total_steps)
+    # Both parts have a step at least.
+    total_steps = max(2, total_steps)
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
         peak_value=1.0,
-        warmup_steps=max(1, round(warmup * total_steps)),
-        decay_steps=max(2, total_steps),
+        warmup_steps=min(max(1, round(warmup * total_steps)), total_steps - 1),
+        decay_steps=total_steps,
     )

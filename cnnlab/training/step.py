@@ -1,7 +1,7 @@
 """One step of training, a pure function."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -48,40 +48,16 @@ def train_step(
     other scores that the model sows in the collection "auxiliary". The loss that is
     returned is that of the model's own scores alone.
     """
-    pieces = method.accumulate
-    if pieces == 1:
-        gradients, batch_stats, loss, correct = _gradients(
-            model, method, state, images, labels, 0
-        )
-    else:
-
-        def piece(carry, taken):
-            batch_stats, *sums = carry
-            at = state._replace(batch_stats=batch_stats)
-            gradients, batch_stats, *more = _gradients(model, method, at, *taken)
-            sums = jax.tree.map(jnp.add, sums, [gradients, *more])
-            return (batch_stats, *sums), None
-
-        split = [x.reshape(pieces, -1, *x.shape[1:]) for x in (images, labels)]
-        taken = (*split, jnp.arange(pieces))
-        like = jax.eval_shape(
-            lambda: _gradients(model, method, state, *(x[0] for x in taken))
-        )
-        zeros = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like)]
-        gradients, _, loss, correct = jax.tree.unflatten(
-            jax.tree.structure(like), zeros
-        )
-        start = (state.batch_stats, gradients, loss, correct)
-        (batch_stats, gradients, loss, correct), _ = lax.scan(piece, start, taken)
-        gradients = jax.tree.map(lambda leaf: leaf / pieces, gradients)
+    take = _gradients if method.accumulate == 1 else _accumulated
+    gradients, batch_stats, sums = take(model, method, state, images, labels)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
     totals = Totals(
-        loss=loss.astype(jnp.float32),
-        correct=correct,
+        loss=sums.loss.astype(jnp.float32),
+        correct=sums.correct,
         examples=jnp.full((), len(labels), jnp.int32),
-        diverged_at=jnp.where(jnp.isfinite(loss), 0, step),
+        diverged_at=jnp.where(jnp.isfinite(sums.objective), 0, step),
     )
     average = state.average
     if method.ema_decay:
@@ -96,8 +72,44 @@ def train_step(
     return state, totals
 
 
-def _gradients(model, method, state, images, labels, piece):
-    """Gradients of the mean loss, new batch statistics, summed loss, and hits."""
+class _Sums(NamedTuple):
+    """Sums over examples, of the model's own scores.
+
+    `objective` is the mean that the gradient is of, with the scores that are sown.
+    """
+
+    loss: Float[Array, ""]
+    correct: Int[Array, ""]
+    objective: Float[Array, ""]
+
+
+def _accumulated(model, method, state, images, labels):
+    """What `_gradients` gives, in pieces one after the other, each with statistics."""
+    pieces = method.accumulate
+
+    def piece(carry, taken):
+        batch_stats, *before = carry
+        at = state._replace(batch_stats=batch_stats)
+        gradients, batch_stats, sums = _gradients(model, method, at, *taken)
+        return (batch_stats, *jax.tree.map(jnp.add, before, [gradients, sums])), None
+
+    # Strided, so that devices which share the batch share each piece too.
+    split = [
+        jnp.moveaxis(x.reshape(-1, pieces, *x.shape[1:]), 1, 0)
+        for x in (images, labels)
+    ]
+    taken = (*split, jnp.arange(pieces))
+    like = jax.eval_shape(
+        lambda: _gradients(model, method, state, *(x[0] for x in taken))
+    )
+    gradients, _, sums = jax.tree.map(jnp.zeros_like, like)
+    start = state.batch_stats, gradients, sums
+    (batch_stats, gradients, sums), _ = lax.scan(piece, start, taken)
+    return jax.tree.map(lambda leaf: leaf / pieces, gradients), batch_stats, sums
+
+
+def _gradients(model, method, state, images, labels, piece=0):
+    """Gradients of the mean objective, new batch statistics, and sums."""
 
     def key(role):
         key = key_for(state.seed, role, state.step)
@@ -120,14 +132,17 @@ def _gradients(model, method, state, images, labels, piece):
             mutable=["batch_stats", "auxiliary"],
         )
         each = _losses(method, logits, targets)
-        loss = each.mean()
+        objective = each.mean()
         for scores in jax.tree.leaves(updated.get("auxiliary", {})):
-            loss += AUXILIARY_WEIGHT * _losses(method, scores, targets).mean()
-        return loss, (each.sum(), logits, updated)
+            objective += AUXILIARY_WEIGHT * _losses(method, scores, targets).mean()
+        return objective, (each.sum(), logits, updated)
 
-    gradients, (loss, logits, updated) = jax.grad(loss_of, has_aux=True)(state.params)
+    (objective, (loss, logits, updated)), gradients = jax.value_and_grad(
+        loss_of, has_aux=True
+    )(state.params)
     correct = (logits.argmax(-1) == labels).sum(dtype=jnp.int32)
-    return gradients, updated.get("batch_stats", {}), loss, correct
+    sums = _Sums(loss, correct, objective)
+    return gradients, updated.get("batch_stats", {}), sums
 
 
 def _losses(method: Method, scores: Array, labels: Array) -> Float[Array, " batch"]:
@@ -139,12 +154,11 @@ def _losses(method: Method, scores: Array, labels: Array) -> Float[Array, " batc
 def _averaged(average: Any, params: Any, step: Array, decay: float) -> Any:
     """The moving average after `step` steps.
 
-    Its decay rises from 2/11 to `decay`, so that the first weights, which are random,
-    are soon forgotten.
+    Its decay rises from 2/11 as (1 + step) / (10 + step) up to `decay`, so that the
+    first weights, which are random, are soon forgotten.
     """
-    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    # Of an integer the quotient would be in float32 whatever the precision.
+    share = jnp.maximum(1 - decay, 9 / (10 + jnp.asarray(step, float)))
     return jax.tree.map(
-        lambda old, new: (old * decay + new * (1 - decay)).astype(old.dtype),
-        average,
-        params,
+        lambda old, new: (old + share * (new - old)).astype(old.dtype), average, params
     )
