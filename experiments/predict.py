@@ -11,25 +11,17 @@ size: the shorter side is scaled and the middle cut out, as the net was evaluate
 
 import dataclasses
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from cnnlab.errors import UserError
-from experiments import checkpoints, flags, networks
-from experiments.refusals import refuse_below, refuse_given
+from experiments import checkpoints, flags, trained_net
+from experiments.refusals import refuse_below
+from experiments.trained_net import NORMALIZATION_HELP, NORMALIZATIONS, Net
 
-# In grey levels; the first is what most of torchvision's networks were trained with.
-NORMALIZATIONS = {
-    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "inception": ((127.5,) * 3, (127.5,) * 3),
-}
-# What PyTorch's files leave open, and a net of ours brings with it.
-_OF_PYTORCH = "model", "num_classes", "normalization"
-# Of the shorter side over the crop's, with which torchvision evaluates.
-_MARGIN = 256 / 224
 _WIDTH = 79
 
 
@@ -54,8 +46,7 @@ class Config:
     )
     normalization: str = flags.field(
         "auto",
-        "of the images for PyTorch's weights: imagenet has each channel's mean and "
-        "deviation there, inception goes from -1 to 1; auto is what PyTorch's used",
+        NORMALIZATION_HELP,
         choices=("auto", *NORMALIZATIONS),
     )
     labels: str | None = flags.field(
@@ -67,29 +58,9 @@ class Config:
     def validate(self) -> None:
         """Raises UserError for flags that do not go together."""
         refuse_below(self, top=1, batch_size=1, num_classes=1)
-        if (self.checkpoint is None) == (self.weights is None):
-            raise UserError(
-                "weights", "give either a file of weights or a --checkpoint"
-            )
-        if self.weights is None:
-            refuse_given(
-                self, _OF_PYTORCH, "is for --weights; a checkpoint knows its own"
-            )
+        trained_net.validate(self)
         if not self.images:
             raise UserError("images", "is empty; name at least one image file")
-
-
-class Net(NamedTuple):
-    """A net to ask, and how it wants its images."""
-
-    name: str
-    model: Any
-    variables: Any
-    image_shape: Sequence[int]
-    class_names: Sequence[str] | None
-    mean: Sequence[float]
-    deviation: Sequence[float]
-    margin: float
 
 
 class Guess(NamedTuple):
@@ -106,12 +77,12 @@ def run(config: Config) -> list[list[Guess]]:
         UserError: a net or an image that cannot be read, or flags that do not fit it.
     """
     config = flags.checked(config)
-    return _predict(config, _net(config))
+    return _predict(config, trained_net.load(config))
 
 
 def main(config: Config) -> None:
     """Prints the guesses for each image."""
-    net = _net(config)
+    net = trained_net.load(config)
     guesses = _predict(config, net)
     height, width, channels = net.image_shape
     head = f"{net.name}, on {height}x{width}x{channels} images"
@@ -152,65 +123,6 @@ def _predict(config: Config, net: Net) -> list[list[Guess]]:
         [Guess(names(label), float(shares[label])) for label in order]
         for shares, order in zip(probabilities, best, strict=True)
     ]
-
-
-def _net(config: Config) -> Net:
-    if config.checkpoint is not None:
-        _, variables, net = checkpoints.load(config.checkpoint)
-        name = f"{net.description.model}, {net.arm}, seed {net.seed}"
-        return _described(name, net.description, variables)
-
-    from cnnlab.models.pretrained import describe_weights, load_pretrained
-
-    description = describe_weights(config.weights)
-    if description is None:
-        return _of_pytorch(config, load_pretrained)
-    for name in ("model", "num_classes"):
-        given, said = getattr(config, name), getattr(description, name)
-        if given not in (None, said):
-            raise UserError(name, f"{given} is not what the file says, {said}")
-    refuse_given(
-        config,
-        ["normalization"],
-        f"is for PyTorch's weights; '{config.weights}' says how its images are scaled",
-    )
-    variables = load_pretrained(description.create(), config.weights)
-    options = (f"{name} {value}" for name, value in description.options.items())
-    name = ", ".join((description.model, *options))
-    return _described(name, description, variables)
-
-
-def _described(name: str, description, variables) -> Net:
-    return Net(
-        name,
-        description.create(),
-        variables,
-        description.image_shape,
-        description.class_names,
-        description.mean,
-        description.deviation,
-        margin=1.0,
-    )
-
-
-def _of_pytorch(config: Config, load_pretrained: Callable) -> Net:
-    if config.model is None:
-        raise UserError(
-            "model", f"is needed, as '{config.weights}' does not say what it is of"
-        )
-    model = networks.create(config.model, {"num_classes": config.num_classes})
-    kind = config.normalization
-    if kind == "auto":
-        kind = getattr(model, "torch_normalization", "imagenet")
-    return Net(
-        config.model,
-        model,
-        load_pretrained(model, config.weights),
-        model.image_shape,
-        None,
-        *NORMALIZATIONS[kind],
-        margin=_MARGIN,
-    )
 
 
 def _class_names(config: Config, net: Net) -> Callable[[int], str]:

@@ -95,7 +95,8 @@ class Brightest:
 
 def shown(files, **changes):
     """The network's scores of the images, by the channel's number."""
-    net = Net("name", Brightest(), {}, (8, 8, 3), None, (0.0,) * 3, (1.0,) * 3, 1.0)
+    plain = (0.0,) * 3, (1.0,) * 3, 1.0
+    net = Net("name", Brightest(), {}, (8, 8, 3), None, *plain, "brightest")
     guesses = predict._predict(Config(images=files), net._replace(**changes))
     return [{guess.label: guess.probability for guess in found} for found in guesses]
 
