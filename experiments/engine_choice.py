@@ -1,5 +1,6 @@
 """Which engine trains a run's seeds, and what its rounding depends on."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,10 @@ def keep_compiled(folder: Path) -> None:
     # By default quick compilations are left out, which are most of a run's.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def make_deterministic() -> None:
+    """Asks a GPU for the same bits every time; a CPU gives them as it is."""
+    flag = "--xla_gpu_deterministic_ops"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}=true"

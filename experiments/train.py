@@ -12,66 +12,28 @@ command goes on to the same end, bit for bit.
 """
 
 import dataclasses
-import os
 from typing import Any, ClassVar
 
-from cnnlab.errors import UserError
 from experiments import engine_choice, flags, memory, profiling, workdir
 from experiments.preemption import TERMINATED, Terminated, termination
-from experiments.recipe_flags import RecipeFlags, chosen_recipe
+from experiments.recipe_flags import chosen_recipe
+from experiments.run_flags import RunFlags
 from experiments.storage import storing
 from experiments.workdir import WorkDirectory, stored_results
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(RecipeFlags):
+class Config(RunFlags):
     """What to train. From Python: `run(Config(model="resnet20", seeds=3))`."""
 
     experiment: ClassVar[str] = "train"
 
-    seeds: int = flags.field(1, "how many; seeds are 0 to this less one")
-    seed_engine: str = flags.field(
-        "auto",
-        "how several seeds are trained: one after the other (loop), so in one program "
-        "(map), side by side (vmap), spread over devices; auto takes the fastest here, "
-        "once for the run",
-        choices=("auto", "loop", "map", "vmap", "devices"),
-        identity=False,
-    )
-    keep: int = flags.field(
-        2,
-        "checkpoints of each seed to keep beside the best, at least 2, as a process "
-        "may end between two seeds'",
-        identity=False,
-    )
-    allow_rounding: bool = flags.field(
-        False,
-        "go on with a run under other versions, devices, threads or another engine, "
-        "by which its numbers may differ by rounding",
-        identity=False,
-        repeated=False,
-    )
     tensorboard: bool = flags.field(
         False, "write TensorBoard's event files too", identity=False
     )
     profile: str | None = flags.field(
         None,
         "START:STOP, steps of which to write a profiler's trace",
-        identity=False,
-        repeated=False,
-    )
-    workdir: str | None = flags.field(
-        None,
-        "folder of the run; none means runs/train/<hash of the flags>",
-        identity=False,
-    )
-    overwrite: bool = flags.field(
-        False, "replace the run that the folder holds", identity=False, repeated=False
-    )
-    progress: str = flags.field(
-        "auto",
-        "how to show progress; auto is a bar on a terminal and lines elsewhere",
-        choices=("auto", "bar", "lines", "none"),
         identity=False,
         repeated=False,
     )
@@ -82,9 +44,7 @@ class Config(RecipeFlags):
         Raises:
             UserError: naming the first field that cannot be used.
         """
-        for name, least in (("seeds", 1), ("image_size", 1), ("keep", 2)):
-            if getattr(self, name) < least:
-                raise UserError(name, f"{getattr(self, name)} is less than {least}")
+        super().validate()
         profiling.steps_of(self.profile)
         if self.tensorboard:
             from experiments.event_files import require
@@ -106,7 +66,7 @@ def run(config: Config) -> dict[str, Any]:
     stored = stored_results(config)
     if stored is not None:
         return stored
-    _deterministic()
+    engine_choice.make_deterministic()
     if config.dtype == "float64":
         import jax
 
@@ -219,13 +179,6 @@ def _train(config, planned, directory, asked_to_stop) -> dict[str, Any]:
         report.write(directory.path, results, metrics)
     directory.write_results(results)
     return results
-
-
-def _deterministic() -> None:
-    """Asks a GPU for the same bits every time; a CPU gives them as it is."""
-    flag = "--xla_gpu_deterministic_ops"
-    if flag not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}=true"
 
 
 if __name__ == "__main__":
