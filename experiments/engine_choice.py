@@ -65,7 +65,8 @@ def choose(config: Any, directory: WorkDirectory, job, progress):
     Raises:
         UserError: an engine that cannot serve here.
     """
-    from cnnlab.training.engines import candidates, fastest
+    from cnnlab.training.engines import candidates
+    from cnnlab.training.fastest import fastest
 
     serving = {e.name: e for e in candidates(job.task, len(job.seeds))}
     stored = directory.description().get("seed_engine")

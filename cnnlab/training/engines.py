@@ -5,8 +5,6 @@ all of them. What a seed computes is the same in each, but for rounding.
 """
 
 import dataclasses
-import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -89,14 +87,10 @@ class Engine:
         """Trees, one per seed, in the form that `program` takes."""
         if self.name == "loop":
             packed = tuple(states)
-            mesh = self.task.data_mesh
-            return packed if mesh is None else _replicate(packed, mesh)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-        if self.name == "devices":
-            mesh = seed_mesh(len(states))
-            return jax.device_put(stacked, NamedSharding(mesh, P("seed")))
-        mesh = self.task.data_mesh
-        return stacked if mesh is None else _replicate(stacked, mesh)
+        else:
+            packed = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        placement = self._placement(len(states))
+        return packed if placement is None else jax.device_put(packed, placement)
 
     def unpack(self, packed: Any) -> list[Any]:
         """The trees that were packed, as NumPy arrays."""
@@ -110,10 +104,10 @@ class Engine:
 
     def place(self, data: Resident, seeds: int) -> Resident:
         """The data where `program` needs it."""
-        if self.name == "devices":
-            return _replicate(data, seed_mesh(seeds))
-        mesh = self.task.data_mesh
-        return data if mesh is None else _replicate(data, mesh)
+        placement = self._placement(seeds)
+        if placement is None:
+            return data
+        return jax.device_put(data, NamedSharding(placement.mesh, P()))
 
     def compile(
         self, states: Any, totals: Any, data: Resident, orders: Any
@@ -124,14 +118,24 @@ class Engine:
         the epoch whose batches `orders` are, packed too, and gives up the buffers of
         what it got.
         """
-        one = (states[0], totals[0], data, orders[0])
-        arguments = one if self.name == "loop" else (states, totals, data, orders)
-        seeds = len(jax.tree.leaves(orders)[0])
-        mesh = seed_mesh(seeds) if self.name == "devices" else None
-        step = np.int32(0)
-        steps = (step, step) if self.many_steps else (step,)
-        lowered = _advance.lower(self.task, self.name, mesh, *arguments, *steps)
-        compiled = lowered.compile()
+        packed = states, totals, data, orders
+        if self.name == "loop":
+            seeds, arguments = len(orders), (states[0], totals[0], data, orders[0])
+        else:
+            seeds, arguments = jax.tree.leaves(orders)[0].shape[0], packed
+        bounds = (np.int32(0),) * (2 if self.many_steps else 1)
+        # Each call takes what the one before gave, wherever XLA would rather have it.
+        placement = self._placement(seeds)
+        advance = jax.jit(
+            _advance,
+            static_argnums=(0, 1, 2),
+            donate_argnums=(3, 4),
+            out_shardings=placement,
+        )
+        mesh = placement.mesh if self.name == "devices" else None
+        compiled = advance.lower(
+            self.task, self.name, mesh, *arguments, *bounds
+        ).compile()
 
         def call(states, totals, data, orders, first, count):
             if self.many_steps:
@@ -150,8 +154,14 @@ class Engine:
 
         return each if self.name == "loop" else call
 
+    def _placement(self, seeds: int) -> NamedSharding | None:
+        """Where what is packed lies; None is the default device."""
+        if self.name == "devices":
+            return NamedSharding(seed_mesh(seeds), P("seed"))
+        mesh = self.task.data_mesh
+        return None if mesh is None else NamedSharding(mesh, P())
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=(3, 4))
+
 def _advance(task, name, mesh, states, totals, data, orders, first, end=None):
     def seeds(carry, at):
         return _OVER_SEEDS[name](task.step, mesh)(*carry, data, orders, at)
@@ -214,49 +224,14 @@ def data_mesh(batch_size: int) -> Mesh | None:
     return Mesh(np.array(found), ("batch",))
 
 
-def fastest(
-    engines: Sequence[Engine],
-    states: Sequence[TrainState],
-    data: Resident,
-    orders: Sequence[Array],
-    *,
-    steps: int = 3,
-) -> tuple[Engine, dict[str, float]]:
-    """The engine that makes steps soonest, and the seconds a step takes in each.
-
-    The states are kept: steps are made of copies.
-    """
-    seconds = {}
-    for engine in engines:
-        copies = [jax.tree.map(jnp.copy, state) for state in states]
-        packed = engine.pack(copies)
-        totals = engine.pack([Totals.none() for _ in states])
-        packed_orders, placed = engine.pack(orders), engine.place(data, len(states))
-        program = engine.compile(packed, totals, placed, packed_orders)
-        paces = []
-        for at in range(steps + 1):
-            at = min(at, len(orders[0]) - 1)
-            began = time.perf_counter()
-            packed, totals = jax.block_until_ready(
-                program(packed, totals, placed, packed_orders, at, 1)
-            )
-            paces.append(time.perf_counter() - began)
-        # The first call may page memory in.
-        seconds[engine.name] = float(np.median(paces[1:]))
-    best = min(seconds, key=seconds.__getitem__)
-    return next(engine for engine in engines if engine.name == best), seconds
-
-
 def candidates(task: Task, seeds: int) -> list[Engine]:
     """The engines that can serve so many seeds here."""
     many = devices.loops_are_fast(devices.platform())
-    names = ["loop"]
+    found = [Engine("loop", task, many)]
     if seeds > 1:
-        names += ["map", "vmap"]
-        if seed_mesh(seeds).size > 1 and task.data_mesh is None:
-            names.append("devices")
-    return [Engine(name, task, many) for name in names]
-
-
-def _replicate(tree: Any, mesh: Mesh) -> Any:
-    return jax.device_put(tree, NamedSharding(mesh, P()))
+        found += [Engine(name, task, many) for name in ("map", "vmap")]
+        if seed_mesh(seeds).size > 1:
+            # A device takes whole batches, of its own seeds.
+            alone = dataclasses.replace(task, data_mesh=None)
+            found.append(Engine("devices", alone, many))
+    return found
