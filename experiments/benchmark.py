@@ -10,6 +10,7 @@ too. Writes results.json and a bar chart.
   python -m experiments.benchmark --suite=steps --peers=flax,torch
   python -m experiments.benchmark --suite=pools
   python -m experiments.benchmark --suite=epoch
+  python -m experiments.benchmark --suite=seeds
 """
 
 import dataclasses
@@ -34,8 +35,9 @@ class Config:
     suite: str = flags.field(
         "ops",
         "ops: pools and convolutions; pools: every registered pool; steps: whole "
-        "training steps; epoch: an epoch of LeNet-5 over its bare steps",
-        choices=("ops", "pools", "steps", "epoch"),
+        "training steps; epoch: an epoch of LeNet-5 over its bare steps; checkpoint: "
+        "the same with a checkpoint; seeds: five seeds by each engine, over one",
+        choices=("ops", "pools", "steps", "epoch", "checkpoint", "seeds"),
     )
     peers: tuple[str, ...] = flags.field(
         ("flax",),
@@ -98,7 +100,7 @@ def main(config: Config) -> None:
     """Prints the rows and their mean ratios, and writes them down."""
     from experiments.environment import environment
 
-    if config.suite in ("steps", "epoch"):
+    if config.suite not in ("ops", "pools"):
         # As in the experiments that train; operators are timed as in a user's program.
         memory.keep_freed()
     rows = []
@@ -124,11 +126,12 @@ def main(config: Config) -> None:
 
 
 def _rows(config: Config) -> Iterator:
-    from experiments.benchmarking import epochs, operators, steps
+    from experiments.benchmarking import checkpoints, epochs, operators, seeds, steps
 
     terms = config.batch_size, config.peers, config.dtype
-    if config.suite == "epoch":
-        return epochs.rows(config.batch_size)
+    of_training = {"epoch": epochs, "checkpoint": checkpoints, "seeds": seeds}
+    if config.suite in of_training:
+        return of_training[config.suite].rows(config.batch_size)
     if config.suite == "pools":
         return operators.all_pools(*terms)
     return {"ops": operators.rows, "steps": steps.rows}[config.suite](*terms)

@@ -42,6 +42,21 @@ def test_a_suite_has_its_rows(suite, rows):
     assert all("ours" in contenders for _, contenders in found)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "suite, contenders",
+    [
+        ("epoch", {"ours", "bare steps", "in one loop"}),
+        ("checkpoint", {"ours", "without"}),
+        ("seeds", {"ours", "loop", "map", "vmap"}),
+    ],
+)
+def test_a_suite_of_training_times_its_contenders(suite, contenders):
+    (row,) = benchmark.run(Config(suite=suite, rounds=1, batch_size=2000))
+    assert contenders <= set(row["milliseconds"])
+    assert min(row["milliseconds"].values()) > 0
+
+
 @pytest.mark.parametrize("name", networks.IMAGES)
 def test_stock_networks_have_the_parameters_and_costs_of_ours(name):
     images = jnp.zeros((2, *networks.IMAGES[name]))
