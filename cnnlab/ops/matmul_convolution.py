@@ -46,7 +46,7 @@ def kernel_gradient_windows(x: Array, y: Array, window: Geometry) -> Array:
     per_image = math.prod(window.output_shape) * (taps * channels + features)
     count = images_at_a_time(len(x), per_image * x.dtype.itemsize)
     pairs = chunks(x, count), chunks(y, count)
-    total, _ = lax.scan(add, jnp.zeros(shape, x.dtype), pairs)
+    total, _ = lax.scan(add, jnp.zeros_like(x, shape=shape), pairs)
     if not swapped:
         total = total.T
     return total.reshape(*window.window_shape, channels, features)
@@ -89,7 +89,7 @@ def kernel_gradient_rows(x: Array, y: Array, window: Geometry) -> Array:
     padded_height = x.shape[1] + sum(window.padding[0])
     per_image = padded_height * width * (columns * channels + rows * features)
     count = images_at_a_time(len(x), per_image * x.dtype.itemsize)
-    total = jnp.zeros((columns * channels, rows * features), x.dtype)
+    total = jnp.zeros_like(x, shape=(columns * channels, rows * features))
     total, _ = lax.scan(add, total, (chunks(x, count), chunks(y, count)))
     apart = total.reshape(columns, channels, rows, features)
     return jnp.moveaxis(apart, 2, 0)
