@@ -14,12 +14,14 @@ class Patience:
         accuracy: the best so far; None before the first.
         step: where it was reached.
         since: epochs since then.
+        noted: the last step whose accuracy was taken, as none is twice.
     """
 
     epochs: int
     accuracy: float | None = None
     step: int = 0
     since: int = 0
+    noted: int = 0
 
     @property
     def settled(self) -> bool:
@@ -28,8 +30,9 @@ class Patience:
 
     def note(self, step: int, accuracy: float) -> None:
         """Takes the accuracy after an epoch that ended at `step`."""
-        if self.settled:
+        if self.settled or step <= self.noted:
             return
+        self.noted = step
         if self.accuracy is None or accuracy > self.accuracy:
             self.accuracy, self.step, self.since = accuracy, step, 0
         else:

@@ -13,13 +13,51 @@ class Terminated(Exception):
     """A run stopped because it was asked to, with everything stored."""
 
 
-@contextlib.contextmanager
-def termination() -> Iterator[threading.Event]:
-    """An event that is set once SIGTERM has come, which does nothing else any more.
+class Termination:
+    """Whether SIGTERM has come."""
 
-    Outside of the main thread, which alone gets signals, it never is.
+    def __init__(self):
+        self._asked = False
+        self._at_once = False
+
+    def is_set(self) -> bool:
+        """Whether it has."""
+        return self._asked
+
+    def set(self) -> None:
+        """Notes that it has.
+
+        Raises:
+            Terminated: inside of `at_once`.
+        """
+        self._asked = True
+        if self._at_once:
+            # Not again while that one is on its way.
+            self._at_once = False
+            raise Terminated("terminated")
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it `Terminated` is raised where the main thread stands.
+
+        For what changes nothing, or can be done again.
+        """
+        self._at_once = True
+        try:
+            if self._asked:
+                self.set()
+            yield
+        finally:
+            self._at_once = False
+
+
+@contextlib.contextmanager
+def termination() -> Iterator[Termination]:
+    """What SIGTERM sets within the block, where it does nothing else any more.
+
+    Outside of the main thread, which alone gets signals, nothing does.
     """
-    asked = threading.Event()
+    asked = Termination()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return

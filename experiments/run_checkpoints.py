@@ -2,15 +2,16 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from cnnlab import training
 from cnnlab.errors import UserError
+from cnnlab.run_layout import checkpoints
 from cnnlab.training import checkpoint
-from cnnlab.training.snapshots import Snapshots
+from cnnlab.training.snapshots import Restored, Snapshots
 from cnnlab.training.state import Totals, TrainState
 from experiments.workdir import WorkDirectory
 
@@ -20,15 +21,17 @@ class Position(NamedTuple):
 
     Attributes:
         totals: sums over the examples of the epoch so far.
+        lined: whether the epoch has ended, and its lines are written.
         notes: what else each seed has to remember, as JSON.
-        seconds: what it took to come here.
+        facts: what else the run has to remember, as JSON.
     """
 
     step: int
-    states: list[TrainState]
-    totals: list[Totals]
-    notes: list[Mapping[str, Any]]
-    seconds: float
+    states: Sequence[TrainState]
+    totals: Sequence[Totals]
+    lined: bool
+    notes: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any]
 
 
 class RunCheckpoints(contextlib.AbstractContextManager):
@@ -51,9 +54,9 @@ class RunCheckpoints(contextlib.AbstractContextManager):
         identity: Mapping[str, Any],
         keep: int,
     ):
-        self._path = directory.path
         self._scaling = scaling
         self._identity = dict(identity)
+        self._folders = {seed: checkpoints(directory.path, arm, seed) for seed in seeds}
         with contextlib.ExitStack() as stack:
             self._stores = {
                 seed: stack.enter_context(
@@ -66,55 +69,65 @@ class RunCheckpoints(contextlib.AbstractContextManager):
     def __exit__(self, *exception: Any) -> bool | None:
         return self._stack.__exit__(*exception)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint at all."""
+        return any(store.steps for store in self._stores.values())
+
     def save(self, position: Position, scores: Sequence[float | None]) -> None:
-        """Begins to write a position, where it is not stored already.
+        """Begins to write a position.
 
         Args:
             scores: each seed's; its best checkpoint is kept.
         """
-        for place, store in enumerate(self._stores.values()):
-            if position.step in store.steps:
-                continue
+        for place, (seed, store) in enumerate(self._stores.items()):
             store.save(
                 position.step,
                 self._tree(position.states[place], position.totals[place]),
                 metadata={
-                    "identity": self._identity,
+                    "identity": self._identity | {"seed": seed},
+                    "lined": position.lined,
                     "notes": position.notes[place],
-                    "seconds": position.seconds,
+                    "facts": position.facts,
                 },
                 score=scores[place],
             )
 
     def restore(
-        self, start: Sequence[TrainState], on_damage: Callable[[str], None]
+        self, like: Sequence[TrainState], on_damage: Callable[[str], None]
     ) -> Position | None:
         """The last position that all seeds have; None where there is none.
 
+        Checkpoints of later steps are removed: they are made again.
+
         Args:
-            start: states of the same kind.
+            like: states of the same kind, or their shapes.
             on_damage: is told of each damaged checkpoint, in a line.
 
         Raises:
             UserError: no checkpoint of some seed is whole, or they are of another run.
         """
-        likes = [self._tree(state, Totals.none()) for state in start]
+        likes = [self._tree(state, jax.eval_shape(Totals.none)) for state in like]
         pairs = list(zip(self._stores.values(), likes, strict=True))
-        found = [store.restore(like, on_damage) for store, like in pairs]
+        while True:
+            found = [store.restore(like, on_damage) for store, like in pairs]
+            for seed, each in zip(self._stores, found, strict=True):
+                self._refuse_other(seed, each)
+            steps = {-1 if each is None else each.step for each in found}
+            if len(steps) == 1:
+                break
+            # A seed may have to go back further, where others have not come that far.
+            for store in self._stores.values():
+                store.drop_after(min(steps))
         if None in found:
             return None
-        step = min(each.step for each in found)
-        found = [
-            each if each.step == step else store.restore_step(step, like)
-            for each, (store, like) in zip(found, pairs, strict=True)
-        ]
-        self._refuse_others(found[0].metadata["identity"])
         return Position(
-            step,
+            found[0].step,
             [_state(each.tree) for each in found],
             [each.tree["progress"]["totals"] for each in found],
+            all(each.metadata["lined"] for each in found),
             [each.metadata["notes"] for each in found],
-            found[0].metadata["seconds"],
+            found[0].metadata["facts"],
         )
 
     def wait(self) -> None:
@@ -122,9 +135,10 @@ class RunCheckpoints(contextlib.AbstractContextManager):
         for store in self._stores.values():
             store.wait()
 
-    def last_step(self, seed: int) -> int | None:
-        """The step of a seed's last checkpoint; None where it has none."""
-        return max(self._stores[seed].steps, default=None)
+    def last(self, seed: int) -> Path | None:
+        """The folder of a seed's last checkpoint; None where it has none."""
+        steps = self._stores[seed].steps
+        return self._folders[seed] / str(steps[-1]) if steps else None
 
     def net(self, seed: int, step: int) -> dict[str, Any]:
         """The variables of a seed's net at a step, with averaged weights if it has any.
@@ -149,14 +163,18 @@ class RunCheckpoints(contextlib.AbstractContextManager):
             },
         }
 
-    def _refuse_others(self, stored: Mapping[str, Any]) -> None:
-        for name, here in self._identity.items():
+    def _refuse_other(self, seed: int, found: Restored | None) -> None:
+        if found is None:
+            return
+        stored = (found.metadata or {}).get("identity", {})
+        for name, here in (self._identity | {"seed": seed}).items():
             there = stored.get(name)
             if there != here:
                 raise UserError(
                     "workdir",
-                    f"'{self._path}' holds the checkpoints of another run: {name} is "
-                    f"{there!r} there and {here!r} here; --overwrite replaces it",
+                    f"'{self._folders[seed]}' holds a checkpoint of another run: "
+                    f"{name} is {there!r} there and {here!r} here; --overwrite "
+                    "replaces it",
                 )
 
 
@@ -170,4 +188,5 @@ def _state(tree: Mapping[str, Any]) -> TrainState:
         opt_state=progress["opt_state"],
         average=tree["average"] or (),
     )
-    return jax.tree.map(jnp.asarray, state)
+    # Nothing is compiled for that.
+    return jax.device_put(state)

@@ -62,6 +62,12 @@ def append_line(path: Path, line: bytes) -> None:
         file.write((b"\n" if torn else b"") + line + b"\n")
 
 
+def flush(path: Path) -> None:
+    """Returns when the file at `path`, where there is one, is on the disk."""
+    with contextlib.suppress(FileNotFoundError), storing(path), open(path) as file:
+        os.fsync(file.fileno())
+
+
 def encode(content: Any, indent: int | None = None) -> bytes:
     """`content` as strict JSON; arrays are lists, numbers that are not finite null."""
     return json.dumps(_plain(content), allow_nan=False, indent=indent).encode()

@@ -20,6 +20,7 @@ from experiments.storage import (
     append_line,
     decode_object,
     encode,
+    flush,
     make_directory,
     read_object,
     write_whole,
@@ -120,6 +121,10 @@ class WorkDirectory:
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Add one line to `metrics.jsonl`."""
         append_line(self.path / "metrics.jsonl", encode(line))
+
+    def flush_metrics(self) -> None:
+        """Returns when every line of `metrics.jsonl` is on the disk."""
+        flush(self.path / "metrics.jsonl")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, without one that was cut short."""

@@ -144,6 +144,21 @@ class Snapshots:
         except Damaged as error:
             raise UserError("workdir", self._damage(step, error)) from error
 
+    def drop_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps.
+
+        Raises:
+            UserError: about `workdir`: one cannot be removed.
+        """
+        self.wait()
+        for later in [saved for saved in self.steps if saved > step]:
+            try:
+                self._remove(later)
+            except OSError as error:
+                raise UserError(
+                    "workdir", f"'{self._path(later)}': {one_line(error)}"
+                ) from error
+
     def __enter__(self) -> "Snapshots":
         return self
 
@@ -185,11 +200,14 @@ class Snapshots:
         scored = {step: s for step, s in self._scores.items() if s is not None}
         best = max(sorted(scored), key=scored.get, default=None)
         for step in set(self.steps[: -self._keep]) - {best}:
-            # First under another name, so that no half of it passes for a checkpoint.
-            removed = self._folder / f"{step}{PARTIAL}"
-            os.rename(self._path(step), removed)
-            del self._scores[step]
-            shutil.rmtree(removed, ignore_errors=True)
+            self._remove(step)
+
+    def _remove(self, step: int) -> None:
+        # First under another name, so that no half of it passes for a checkpoint.
+        removed = self._folder / f"{step}{PARTIAL}"
+        os.rename(self._path(step), removed)
+        del self._scores[step]
+        shutil.rmtree(removed, ignore_errors=True)
 
     def _read(self, step: int, like: Any) -> Restored:
         path = self._path(step)
