@@ -24,6 +24,8 @@ _WRITTEN = (
     "checkpoints",
     "figures",
     "compile_cache",
+    "tensorboard",
+    "profile",
 )
 _BEFORE_CONFIG = {"lock", "config.json" + PARTIAL}
 
