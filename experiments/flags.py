@@ -93,17 +93,21 @@ def command_line(config: Any) -> str:
     return shlex.join(words)
 
 
-def parse(config_class: type[Config], argv: Sequence[str], *, usage: str) -> Config:
+def parse(
+    config_class: type[Config], argv: Sequence[str], *, usage: str | Callable[[], str]
+) -> Config:
     """The configuration that `argv`, without the program's name, asks for.
 
-    `--help` prints `usage` and every flag, and raises `SystemExit(0)`.
+    `usage` is a text, or what gives it when it is wanted. `--help` prints it and every
+    flag, and raises `SystemExit(0)`.
 
     Raises:
       UserError: a flag is unknown, or its value cannot be used.
       UnexpectedArgument: a word is no flag.
     """
     if any(word in _HELP for word in argv):
-        print(help_text(config_class, usage))
+        text = usage() if callable(usage) else usage
+        print(help_text(config_class, text))
         raise SystemExit(0)
     values = _define(config_class)
     try:
@@ -154,7 +158,10 @@ def checked(config: Config) -> Config:
 
 
 def main(
-    config_class: type[Config], run: Callable[[Config], Any], *, usage: str
+    config_class: type[Config],
+    run: Callable[[Config], Any],
+    *,
+    usage: str | Callable[[], str],
 ) -> None:
     """Parse `sys.argv`, call `run`, and end as a command-line tool should.
 

@@ -11,14 +11,16 @@ from cnnlab.errors import UserError
 
 KINDS = ("auto", "bar", "lines", "none")
 _REDRAWS_PER_SECOND = 5
+# How long "lines" is silent: a tenth of the time so far, within these seconds.
+_SILENCE = 5.0, 60.0
 
 
 class Progress:
     """Shows a fixed number of steps, made in several runs; a context manager.
 
-    `kind`: "bar" is a live display, "lines" prints one line per finished run, "none"
-    is silent, "auto" is a bar on a terminal and lines elsewhere. Telling it costs next
-    to nothing: a thread of its own draws.
+    `kind`: "bar" is a live display, "lines" prints a line per finished run, and now and
+    then how far one is, "none" is silent, "auto" is a bar on a terminal and lines
+    elsewhere. Telling it costs next to nothing: a thread of its own draws.
     """
 
     def __init__(
@@ -36,12 +38,12 @@ class Progress:
         self._total = total_steps
         self._made = 0
         self._skipped = 0
-        self._started = clock()
+        self._started = self._told = clock()
         self._run: dict[str, Any] | None = None
         self._live: Any = None
 
     def __enter__(self) -> "Progress":
-        self._started = self._clock()
+        self._started = self._told = self._clock()
         if self._kind == "bar":
             from rich.console import Console
             from rich.live import Live
@@ -65,8 +67,8 @@ class Progress:
             self._live.stop()
             self._live = None
 
-    def run(self, *, arm: str, seed: int, epochs: int, note: str = "") -> None:
-        """Begin the next run, and end the one before."""
+    def run(self, *, arm: str, seed: int | None, epochs: int, note: str = "") -> None:
+        """Begin the next run, of a seed or of several, and end the one before."""
         self.finish_run()
         self._run = {
             "arm": arm,
@@ -99,6 +101,8 @@ class Progress:
                 self._run["loss"] = float(loss)
             if accuracy is not None:
                 self._run["accuracy"] = float(accuracy)
+            if self._kind == "lines":
+                self._tell_now_and_then(self._run)
 
     def skip(self, steps: int) -> None:
         """Count `steps` that an earlier process made: done, but no measure of speed."""
@@ -112,6 +116,7 @@ class Progress:
             )
         elif self._kind == "lines":
             print(line, file=self._stream, flush=True)
+            self._told = self._clock()
 
     @property
     def seconds_left(self) -> float | None:
@@ -126,7 +131,18 @@ class Progress:
         if run is None or self._kind != "lines":
             return
         epochs = "1 epoch" if run["epoch"] == 1 else f"{run['epoch']} epochs"
-        parts = [f"{run['arm']} seed {run['seed']}: {epochs}", *_figures(run)]
+        self._tell(run, epochs)
+
+    def _tell_now_and_then(self, run: dict[str, Any]) -> None:
+        shortest, longest = _SILENCE
+        now = self._clock()
+        silence = min(max((now - self._started) / 10, shortest), longest)
+        if now - self._told >= silence:
+            self._tell(run, f"epoch {run['epoch']}/{run['epochs']}")
+
+    def _tell(self, run: dict[str, Any], where: str) -> None:
+        name = " ".join([run["arm"], *_seed(run)])
+        parts = [f"{name}: {where}", *_figures(run)]
         parts.append(f"{self._clock() - run['started']:.1f} s")
         if self.seconds_left:
             parts.append(f"{_duration(self.seconds_left)} left")
@@ -164,7 +180,7 @@ def _headline(run: dict[str, Any] | None, width: int) -> str:
     if run is None:
         return "starting"
     numbers = [
-        f"seed {run['seed']}",
+        *_seed(run),
         f"epoch {run['epoch']}/{run['epochs']}",
         *_figures(run),
     ]
@@ -174,6 +190,10 @@ def _headline(run: dict[str, Any] | None, width: int) -> str:
             return run["arm"] + rest
     room = max(width - len(rest), 4)
     return run["arm"][: room - 1] + "…" + rest
+
+
+def _seed(run: dict[str, Any]) -> list[str]:
+    return [] if run["seed"] is None else [f"seed {run['seed']}"]
 
 
 def _figures(run: dict[str, Any]) -> list[str]:

@@ -1,7 +1,6 @@
 """The flags of whatever trains by a recipe: the net, the images, the recipe."""
 
 import dataclasses
-from typing import Any
 
 from cnnlab.errors import UserError
 from experiments import flags
@@ -117,7 +116,6 @@ def chosen_recipe(config: RecipeFlags):
     Raises:
         UserError: a recipe that is none, or a value that it does not take.
     """
-    from cnnlab.data.augmentation import resolve_augmentation
     from cnnlab.training.recipes import Recipe, recipes
 
     try:
@@ -133,41 +131,20 @@ def chosen_recipe(config: RecipeFlags):
     for name, other in (("epochs", "steps"), ("steps", "epochs")):
         if given.get(name):
             given.setdefault(other, 0)
-    # One after the other, so that what is refused is known by its flag.
-    for name, value in given.items():
-        together = {name: value}
-        if name in ("epochs", "steps"):
-            together = {key: given[key] for key in ("epochs", "steps") if key in given}
-        if name == "patience" and "validation_fraction" in given:
-            together["validation_fraction"] = given["validation_fraction"]
-        if name in ("batch_size", "accumulate"):
-            keys = ("batch_size", "accumulate")
-            together = {key: given[key] for key in keys if key in given}
-        try:
-            dataclasses.replace(recipe, **together)
-        except ValueError as error:
-            raise UserError(name, str(error)) from None
     try:
-        recipe = dataclasses.replace(recipe, **given)
+        return dataclasses.replace(recipe, **given)
     except ValueError as error:
-        raise UserError(str(error).split()[0], str(error)) from None
-    try:
-        resolve_augmentation(recipe.augment)
-    except (ValueError, TypeError) as error:
-        raise UserError("augment", str(error)) from None
-    return recipe
+        # A recipe's words begin with the field's name, which is the flag's.
+        name, _, message = str(error).partition(" ")
+        raise UserError(name, message) from None
 
 
 def recipe_lines() -> str:
-    """The recipes, a line each, for `--help`."""
+    """The recipes, for `--help`."""
     from cnnlab.training.recipes import recipes
 
-    return "\n".join(
+    lines = [
         f"  {name:16}{recipe.__doc__.splitlines()[0]}"
         for name, recipe in recipes.items()
-    )
-
-
-def as_flags(recipe: Any) -> dict[str, Any]:
-    """A recipe's values, as JSON."""
-    return dataclasses.asdict(recipe)
+    ]
+    return "\n".join(["Recipes:", *lines])

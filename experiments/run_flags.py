@@ -55,4 +55,4 @@ class RunFlags(RecipeFlags):
         Raises:
             UserError: naming the first of them.
         """
-        refuse_below(self, seeds=1, image_size=1, keep=2)
+        refuse_below(self, seeds=1, image_size=1, keep=2, train_examples=1)

@@ -1,8 +1,11 @@
 """Trains a net by a recipe, with several seeds, and tells how well it does.
 
-A run is a function of its flags. It may be stopped at any moment, by Ctrl-C, by a
-machine that is taken back (SIGTERM: exit code 143) or by one that dies, and the same
-command goes on to the same end, bit for bit.
+A run is a function of its flags. It may be stopped at any moment, and the same command
+goes on to the same end, bit for bit: SIGTERM, by which machines are taken back, stores
+where it is first; Ctrl-C or a machine that dies costs what came since the last epoch.
+
+Exit codes: 0 finished, 2 something to mend, in one line (a flag's value, a full disk, a
+loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
 
   python -m experiments.train
   python -m experiments.train --dataset=mnist --data_dir=~/tensorflow_datasets \\
@@ -84,7 +87,8 @@ def main(config: Config) -> None:
     try:
         results = run(config)
     except Terminated as stopped:
-        flags.end(f"{stopped}; the same command goes on", TERMINATED)
+        again = "the same command" + (" without --overwrite" * config.overwrite)
+        flags.end(f"{stopped}; {again} goes on", TERMINATED)
     if finished_before:
         print(
             f"finished on {results['environment']['date']}, on images "
@@ -96,6 +100,8 @@ def main(config: Config) -> None:
 
 def _run(config: Config) -> dict[str, Any]:
     from cnnlab import data
+    from experiments import compile_cache
+    from experiments.progress import Progress
     from experiments.training_plan import plan
 
     recipe = chosen_recipe(config)
@@ -106,36 +112,38 @@ def _run(config: Config) -> dict[str, Any]:
         train_examples=config.train_examples,
     )
     planned = plan(config, recipe, dataset)
-    with WorkDirectory.open(config) as directory, termination() as asked_to_stop:
-        return _train(config, planned, directory, asked_to_stop)
+    engine_choice.refuse_unfit(config, planned.job)
+    with (
+        WorkDirectory.open(config) as directory,
+        termination() as asked_to_stop,
+        Progress(config.progress, planned.job.steps * config.seeds) as progress,
+        compile_cache.kept_in(directory.path / "compile_cache"),
+    ):
+        progress.log(f"{dataset.summary()}; results go to {directory.path}")
+        for line in engine_choice.refuse_other_rounding(config, directory):
+            progress.log(line)
+        results = _train(config, planned, directory, progress, asked_to_stop)
+        directory.write_results(results)
+    return results
 
 
-def _train(config, planned, directory, asked_to_stop) -> dict[str, Any]:
+def _train(
+    config: Config, planned, directory: WorkDirectory, progress, asked_to_stop
+) -> dict[str, Any]:
     """Trains every seed, scores the nets, and draws it together."""
-    from cnnlab.reporting import report
-    from experiments import training_results
-    from experiments.environment import environment
-    from experiments.progress import Progress
     from experiments.run_checkpoints import RunCheckpoints
     from experiments.training_run import TrainingRun
 
     job = planned.job
-    engine_choice.refuse_other_rounding(config, directory)
-    engine_choice.keep_compiled(directory.path / "compile_cache")
+    identity = flags.as_json(config, identity_only=True)
+    identity["dataset_fingerprint"] = job.dataset.fingerprint
     steps = profiling.steps_of(config.profile)
-    checkpoints = RunCheckpoints(
-        directory,
-        job.arm,
-        job.seeds,
-        job.scaling(),
-        identity=flags.as_json(config, identity_only=True)
-        | {"dataset_fingerprint": job.dataset.fingerprint},
-        keep=config.keep,
-    )
-    with Progress(config.progress, job.steps * config.seeds) as progress, checkpoints:
-        progress.log(f"{job.dataset.summary()}; results go to {directory.path}")
-        engine = engine_choice.choose(config, directory, job, progress)
-        training_run = TrainingRun(
+    with RunCheckpoints(
+        directory, job.arm, job.seeds, job.scaling(), identity, config.keep
+    ) as checkpoints:
+        with asked_to_stop.at_once():
+            engine = engine_choice.choose(config, directory, job, progress)
+        run = TrainingRun(
             job,
             checkpoints,
             directory=directory,
@@ -146,17 +154,30 @@ def _train(config, planned, directory, asked_to_stop) -> dict[str, Any]:
         )
         progress.run(
             arm=job.arm,
-            seed=0,
-            epochs=-(-job.steps // job.steps_per_epoch),
-            note=f"engine {engine.name}",
+            seed=job.seeds[0] if config.seeds == 1 else None,
+            epochs=job.epochs,
+            note=f"{config.seeds} seeds, engine {engine.name}",
         )
-        records = training_run.train(engine)
+        records = run.train(engine)
         progress.finish_run()
-        progress.log(f"compiling took {training_run.compile_seconds:.1f} s")
-        seeds = [
-            training_results.score(record, training_run, checkpoints, directory)
-            for record in records
-        ]
+        # All is stored that it takes.
+        with asked_to_stop.at_once():
+            return _results(config, planned, directory, run, checkpoints, records)
+
+
+def _results(
+    config: Config, planned, directory: WorkDirectory, run, checkpoints, records
+) -> dict[str, Any]:
+    from cnnlab.reporting import report
+    from experiments import training_results
+    from experiments.environment import environment
+
+    job = planned.job
+    seeds = [
+        training_results.score(record, run, checkpoints, directory)
+        for record in records
+    ]
+    engine = directory.description()["seed_engine"]
     results = {
         "schema": 1,
         "experiment": config.experiment,
@@ -164,22 +185,27 @@ def _train(config, planned, directory, asked_to_stop) -> dict[str, Any]:
         "command": flags.command_line(config),
         "config_hash": flags.configuration_hash(config),
         "status": "complete",
-        "environment": environment() | {"seed_engine": engine.name},
+        "environment": environment() | {"seed_engine": engine},
         "config": flags.as_json(config, identity_only=True),
         "recipe": dataclasses.asdict(job.recipe),
         "dataset": training_results.dataset(job),
         "arms": [training_results.arm(planned, config.model, seeds)],
         "comparisons": [],
-        "compile_seconds": training_run.compile_seconds,
+        "compile_seconds": run.compile_seconds,
         "seconds": sum(seed["seconds"] for seed in seeds),
     }
     metrics = directory.metrics()
     results["figures"] = report.figure_paths(results, metrics)
     with storing(directory.path):
         report.write(directory.path, results, metrics)
-    directory.write_results(results)
     return results
 
 
+def _usage() -> str:
+    from experiments.recipe_flags import recipe_lines
+
+    return f"{__doc__}\n{recipe_lines()}"
+
+
 if __name__ == "__main__":
-    flags.main(Config, main, usage=__doc__)
+    flags.main(Config, main, usage=_usage)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from cnnlab import training
 from cnnlab.data import Dataset
@@ -17,7 +18,7 @@ from cnnlab.errors import UserError
 from cnnlab.models import create_model
 from cnnlab.training.engines import Task, data_mesh
 from experiments.recipe_flags import RecipeFlags
-from experiments.training_run import Job
+from experiments.training_job import Job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +42,14 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
     Raises:
         UserError: a net, a recipe and images that do not fit each other.
     """
-    remaining = len(dataset.train.labels)
-    remaining -= round(remaining * recipe.validation_fraction)
+    examples = len(dataset.train.labels)
+    remaining = examples - round(examples * recipe.validation_fraction)
+    if recipe.patience and remaining == examples:
+        raise UserError(
+            "validation_fraction",
+            f"{recipe.validation_fraction} of {examples:,} images is none; there is "
+            "nothing by which to stop",
+        )
     if recipe.batch_size > remaining:
         raise UserError(
             "batch_size",
@@ -50,14 +57,9 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
         )
     steps = recipe.total_steps(remaining // recipe.batch_size)
     options = net_options(config)
-    model = create_model(config.model, dataset.num_classes, **options)
-    table = _fitted(config, model, dataset)
+    model, table = _fitted(config, options, dataset)
     if config.dtype == "bfloat16":
         model = model.clone(dtype="bfloat16")
-    try:
-        mesh = data_mesh(recipe.batch_size)
-    except ValueError as error:
-        raise UserError("batch_size", str(error)) from None
     task = Task(
         model=model,
         optimizer=training.optimizer_of(recipe, steps),
@@ -68,7 +70,7 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
             }
         ),
         augment=_augmentation(recipe, dataset),
-        data_mesh=mesh,
+        data_mesh=_mesh(config, recipe.batch_size),
     )
     return Plan(
         job=Job(
@@ -109,8 +111,22 @@ def _augmentation(recipe: training.Recipe, dataset: Dataset) -> Callable | None:
         raise UserError("augment", str(error)) from None
 
 
-def _fitted(config: RecipeFlags, model, dataset: Dataset):
-    """What the model costs on these images.
+def _mesh(config: RecipeFlags, batch_size: int) -> Mesh | None:
+    """The devices that share every batch; none where seeds have devices of their own.
+
+    Raises:
+        UserError: a batch that they cannot share evenly.
+    """
+    if getattr(config, "seed_engine", "auto") == "devices":
+        return None
+    try:
+        return data_mesh(batch_size)
+    except ValueError as error:
+        raise UserError("batch_size", str(error)) from None
+
+
+def _fitted(config: RecipeFlags, options: dict[str, Any], dataset: Dataset):
+    """The model, and what it costs on these images.
 
     Raises:
         UserError: it cannot take them.
@@ -118,14 +134,22 @@ def _fitted(config: RecipeFlags, model, dataset: Dataset):
     height, width, channels = dataset.image_shape
     size = f"{height}x{width}x{channels}"
     images = jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
-    try:
-        variables = jax.eval_shape(model.init, jax.random.key(0), images)
-        table = count(functools.partial(model.apply, train=False), variables, images)
-    except (ValueError, TypeError) as error:
-        text = str(error).splitlines()[0]
-        raise UserError(
-            "model", f"{config.model} cannot take {size} images: {text}"
-        ) from None
+    table, added = None, {}
+    # First as the model comes, to tell whose fault it is.
+    for flag, value in (("model", config.model), *options.items()):
+        if flag != "model":
+            added[flag] = value
+        try:
+            model = create_model(config.model, dataset.num_classes, **added)
+            variables = jax.eval_shape(model.init, jax.random.key(0), images)
+            predict = functools.partial(model.apply, train=False)
+            table = count(predict, variables, images)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            where = f"cannot take {size} images"
+            if flag != "model":
+                where = f"in {config.model} on {size} images"
+            text = str(error).splitlines()[0]
+            raise UserError(flag, f"{value} {where}: {text}") from None
     last = table.last_map
     if last is not None and max(last.stride) > min(height, width):
         raise UserError(
@@ -133,4 +157,4 @@ def _fitted(config: RecipeFlags, model, dataset: Dataset):
             f"{config.model} has a stride of {max(last.stride):g} pixels, and the "
             f"images are {size}; take larger images or a net for small ones",
         )
-    return table
+    return model, table
