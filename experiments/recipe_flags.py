@@ -1,6 +1,7 @@
 """The flags of whatever trains by a recipe: the net, the images, the recipe."""
 
 import dataclasses
+import textwrap
 
 from cnnlab.errors import UserError
 from experiments import flags
@@ -144,7 +145,11 @@ def recipe_lines() -> str:
     from cnnlab.training.recipes import recipes
 
     lines = [
-        f"  {name:16}{recipe.__doc__.splitlines()[0]}"
+        textwrap.fill(
+            f"  {name:17}{recipe.__doc__.splitlines()[0]}",
+            width=79,
+            subsequent_indent=" " * 19,
+        )
         for name, recipe in recipes.items()
     ]
     return "\n".join(["Recipes:", *lines])
