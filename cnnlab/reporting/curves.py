@@ -22,16 +22,19 @@ class Curve(NamedTuple):
 def by_epoch(
     arm: Mapping, metrics: Sequence[Mapping], split: str, quantity: str
 ) -> Curve | None:
-    """The arm's curve at its chosen learning rate; None where nothing was recorded.
+    """The arm's curve; None where nothing was recorded.
 
-    Where an epoch was recorded twice, as after a resumption, the later row holds.
+    Of an arm that tried several rates it is that of the rate it chose. Where an epoch
+    was recorded twice, as after a resumption, the later row holds.
     """
+    # Other arms' rows have the rate of their step, under its schedule.
+    chosen = arm.get("learning_rate") if arm.get("rates") else None
     recorded = {
         (row["epoch"], row["seed"]): row[quantity]
         for row in metrics
         if row["arm"] == arm["name"]
         and row["split"] == split
-        and _is_chosen(row, arm.get("learning_rate"))
+        and _is_chosen(row, chosen)
         and row[quantity] is not None
         and math.isfinite(row[quantity])
     }

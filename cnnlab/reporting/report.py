@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from cnnlab.reporting import figures, page, tables, wording
+from cnnlab.reporting.size_curves import size_curves
 
 # Of more, those without the best arm are folded away.
 _SHOWN_PAIRS = 12
@@ -41,6 +42,7 @@ def write(directory: Path, results: Mapping, metrics: Sequence[Mapping]) -> Path
 def drawn(results: Mapping, metrics: Sequence[Mapping]) -> dict[str, Figure]:
     """The figures that these results allow, by file name, in the report's order."""
     candidates = {
+        "size_curves": size_curves(results),
         "accuracy": figures.accuracy(results),
         "learning_curves": figures.learning_curves(results, metrics),
         "shift_curves": figures.shift_curves(results),
@@ -172,6 +174,12 @@ def _caption(name: str, results: Mapping, metrics: Sequence[Mapping]) -> str:
         "" if single else f" Bands: {wording.CONFIDENCE} Student intervals over seeds"
     )
     one = " One seed: no interval." if single else ""
+    if name == "size_curves":
+        bars = bars and f"{bars[:-1]}; one that meets the frame goes on beyond it."
+        return (
+            "Mean test accuracy against the number of training images, validation "
+            f"included.{bars}{one}"
+        )
     if name == "accuracy":
         ticks = "" if single else " Grey ticks: single seeds."
         return f"Mean test accuracy of each arm.{bars}{ticks}{one}"

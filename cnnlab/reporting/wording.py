@@ -69,7 +69,9 @@ def best_arm(results: Mapping) -> Mapping:
 
 
 def answer(results: Mapping) -> str:
-    """What the comparison shows, in one or two sentences."""
+    """What the comparison shows, in one or two sentences, its own where it has any."""
+    if results.get("answer"):
+        return results["answer"]
     arms = results["arms"]
     best = best_arm(results)
     names = [arm["name"] for arm in arms]

@@ -16,7 +16,11 @@ def row(epoch, seed, loss, rate=0.1, arm="a", split="train"):
     }
 
 
-ARM = {"name": "a", "learning_rate": 0.1}
+ARM = {
+    "name": "a",
+    "learning_rate": 0.1,
+    "rates": [{"learning_rate": 0.1}, {"learning_rate": 0.3}],
+}
 
 
 def test_is_the_interval_over_seeds_at_every_epoch():
@@ -28,6 +32,12 @@ def test_is_the_interval_over_seeds_at_every_epoch():
     np.testing.assert_array_equal(curve.mean, [each.mean for each in wanted])
     np.testing.assert_array_equal(curve.low, [each.low for each in wanted])
     np.testing.assert_array_equal(curve.high, [each.high for each in wanted])
+
+
+def test_an_arm_that_tried_no_rates_has_rows_of_any_under_its_schedule():
+    arm = {"name": "a", "learning_rate": 0.1}
+    rows = [row(1, 0, 3.0, rate=0.05), row(2, 0, 2.0), row(3, 0, 1.0, rate=0.0)]
+    assert curves.by_epoch(arm, rows, "train", "loss").mean.tolist() == [3.0, 2.0, 1.0]
 
 
 @pytest.mark.parametrize(
