@@ -44,6 +44,30 @@ def head_of(model: nn.Module, image_shape: tuple[int, int, int]) -> frozenset[st
     return head
 
 
+def check_backbone(
+    variables: Mapping[str, Any], fresh: Mapping[str, Any], head: Collection[str]
+) -> None:
+    """Lets a trained net's variables pass that fit another's, but for the head.
+
+    Args:
+        fresh: arrays, or `jax.ShapeDtypeStruct`.
+
+    Raises:
+        ValueError: something else than the head differs in its path or shape.
+    """
+    trained, wanted = _shapes(variables), _shapes(fresh)
+    for path in sorted((trained.keys() | wanted.keys()) - _in_variables(head)):
+        there, here = (
+            list(shapes[path]) if path in shapes else "missing"
+            for shapes in (trained, wanted)
+        )
+        if there != here:
+            raise ValueError(
+                f"{path} is {there} in the trained net and {here} in the one to train; "
+                f"only the head may differ: {_listed(head)}"
+            )
+
+
 def replace_head(
     variables: Mapping[str, Any], fresh: Mapping[str, Any], head: Collection[str]
 ) -> dict[str, Any]:
@@ -51,24 +75,15 @@ def replace_head(
 
     Args:
         fresh: the variables of the net to train; every array takes its dtype.
-        head: the paths that are left as they are.
 
     Raises:
-        ValueError: something else than the head differs in its path or shape.
+        ValueError: as `check_backbone`.
     """
-    trained = traverse_util.flatten_dict(dict(variables), sep="/")
-    begun = traverse_util.flatten_dict(dict(fresh), sep="/")
-    new = {f"params/{path}" for path in head}
-    for path in sorted((trained.keys() | begun.keys()) - new):
-        there, here = (
-            list(jnp.shape(tree[path])) if path in tree else "missing"
-            for tree in (trained, begun)
-        )
-        if there != here:
-            raise ValueError(
-                f"{path} is {there} in the trained net and {here} in the one to train; "
-                f"only the head, {_listed(head)}, may differ"
-            )
+    check_backbone(variables, fresh, head)
+    trained, begun = (
+        traverse_util.flatten_dict(dict(tree), sep="/") for tree in (variables, fresh)
+    )
+    new = _in_variables(head)
     merged = {
         # Copies, as a step gives up the buffers that it gets.
         path: jnp.array(begun[path] if path in new else trained[path], leaf.dtype)
@@ -174,6 +189,10 @@ def _as_in_evaluation(frozen, call, arguments, options, context):
         fixed = norm.clone(parent=None, use_running_average=True)
         return fixed.apply(norm.variables, *arguments, **options)
     return call(*arguments, **options)
+
+
+def _in_variables(head: Collection[str]) -> set[str]:
+    return {f"params/{path}" for path in head}
 
 
 def _shapes(params: Any) -> dict[str, tuple[int, ...]]:
