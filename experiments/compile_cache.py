@@ -2,6 +2,7 @@
 
 import contextlib
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,8 +59,16 @@ def _drop_torn(folder: Path) -> None:
     if not (folder / _IN_USE).exists():
         return
     entries = sorted(folder.glob("*-cache"), key=lambda entry: entry.stat().st_mtime_ns)
-    for entry in entries[:-1]:
-        if not entry.stat().st_size:
+    for entry in entries:
+        newest = entry is entries[-1]
+        if not entry.stat().st_size or newest and not _is_whole(entry):
             entry.unlink()
-    for entry in entries[-1:]:
-        entry.unlink()
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether a program is known to be whole; JAX may have compressed it otherwise."""
+    try:
+        zlib.decompress(entry.read_bytes())
+    except zlib.error:
+        return False
+    return True
