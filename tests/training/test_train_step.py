@@ -1,6 +1,5 @@
 """One step against its equations, written in NumPy."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,12 +18,6 @@ from cnnlab.training import (
 step = jax.jit(train_step, static_argnums=(0, 1))
 
 
-class SoftmaxRegression(nn.Module):
-    @nn.compact
-    def __call__(self, x, *, train=False):
-        return nn.Dense(tiny.CLASSES)(x.reshape(x.shape[0], -1))
-
-
 def batches():
     """Three batches of ten, as (normalised images, labels)."""
     data = tiny.data()
@@ -34,7 +27,7 @@ def batches():
 
 def test_steps_equal_momentum_descent_in_numpy():
     peak, momentum, clip = 0.05, 0.9, 5.0
-    model = SoftmaxRegression()
+    model = tiny.SoftmaxRegression()
     optimizer = momentum_sgd(
         tiny.TOTAL_STEPS, momentum=momentum, warmup=1 / tiny.TOTAL_STEPS, clip=clip
     )
@@ -77,7 +70,7 @@ def test_steps_equal_momentum_descent_in_numpy():
 
 
 def test_the_optimizer_may_be_any_of_optax():
-    model, optimizer = SoftmaxRegression(), optax.sgd(0.1)
+    model, optimizer = tiny.SoftmaxRegression(), optax.sgd(0.1)
     images, labels = next(batches())
     state = init(model, optimizer, 0, tiny.IMAGE_SHAPE)
 
@@ -92,7 +85,7 @@ def test_the_optimizer_may_be_any_of_optax():
 
 
 def test_a_step_counts_itself_and_keeps_the_seed():
-    model = SoftmaxRegression()
+    model = tiny.SoftmaxRegression()
     state = tiny.begin(model, seed=5)
     for count, batch in enumerate(batches()):
         assert state.step == count

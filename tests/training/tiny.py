@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnlab.data import Split
-from cnnlab.layers import Conv, Pool
+from cnnlab.layers import BatchNorm, Conv, Pool
 from cnnlab.training import init, momentum_sgd, resident, scaling_of, with_learning_rate
 from cnnlab.training import train_epoch as _train_epoch
 
@@ -22,17 +22,28 @@ OPTIMIZER = momentum_sgd(TOTAL_STEPS, momentum=0.9, warmup=1 / TOTAL_STEPS)
 
 
 class Net(nn.Module):
-    """A convolution, a normalisation if wanted, a pool and a dense layer."""
+    """A convolution, a normalisation if wanted, a pool, dropout and a dense layer."""
 
     pool: object = "max_pool"
     normalised: bool = False
+    dropout: float = 0.0
+    dtype: object = None
 
     @nn.compact
     def __call__(self, x, *, train=False):
-        x = Conv(3, 3)(x)
+        x = Conv(3, 3, dtype=self.dtype)(x)
         if self.normalised:
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+            x = BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
         x = Pool(self.pool, 2)(nn.relu(x), train=train)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(CLASSES, dtype=self.dtype)(x.reshape(x.shape[0], -1))
+
+
+class SoftmaxRegression(nn.Module):
+    """One dense layer."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
         return nn.Dense(CLASSES)(x.reshape(x.shape[0], -1))
 
 
