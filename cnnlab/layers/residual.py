@@ -19,7 +19,7 @@ from jaxtyping import Float
 from cnnlab.layers.batch_norm import BatchNorm
 from cnnlab.layers.conv import Conv
 from cnnlab.layers.pool import Pool
-from cnnlab.layers.subsampling import resolve_downsample, thin
+from cnnlab.layers.subsampling import check_thinned, resolve_downsample, thin
 from cnnlab.ops import pools, windows
 from cnnlab.ops.arguments import check_choice
 
@@ -90,7 +90,7 @@ class ResidualBlock(nn.Module):
             return y, x
         if self.pool is not None and self.downsample is not None:
             y, x = (self._dense_pool()(path, train=train) for path in (y, x))
-        return thin(
+        thinned = thin(
             y,
             x,
             strides=self.strides,
@@ -98,6 +98,9 @@ class ResidualBlock(nn.Module):
             boundary=self.boundary,
             train=train,
         )
+        if self.downsample is not None:
+            check_thinned(y, thinned[0], self.strides, self.downsample)
+        return thinned
 
     def _dense_pool(self) -> Pool:
         window = self.strides

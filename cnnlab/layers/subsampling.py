@@ -99,7 +99,8 @@ def thin(
         thinned = tuple(x[every] for x in maps)
         return thinned if len(thinned) > 1 else thinned[0]
     pool, window_shape = resolve_downsample(downsample)
-    size = windows.sizes(window_shape or steps, rank, "window_shape")
+    size = steps if window_shape is None else window_shape
+    size = windows.sizes(size, rank, "window_shape")
 
     def keep(x):
         padding = tuple(map(_as_a_slice, windows.spatial_shape(x, rank), size, steps))
@@ -119,6 +120,25 @@ def _as_a_slice(entries: int, size: int, stride: int) -> tuple[int, int]:
     low = (size - 1) // 2
     kept = -(-entries // stride)
     return low, max((kept - 1) * stride + size - entries - low, 0)
+
+
+def check_thinned(
+    x: Array, thinned: Array, strides: windows.Sizes, downsample: Downsample
+) -> None:
+    """Refuses a map that has not kept one entry of `x` for every stride.
+
+    Raises:
+        ValueError: it has other sides.
+    """
+    rank = windows.rank_of(strides, "strides")
+    before, after = (windows.spatial_shape(of, rank) for of in (x, thinned))
+    steps = windows.sizes(strides, rank, "strides")
+    wanted = tuple(-(-n // step) for n, step in zip(before, steps, strict=True))
+    if after != wanted:
+        raise ValueError(
+            f"downsample {downsample!r} makes a map of {after} of one of {before}, "
+            f"where strides {steps} keep {wanted}; choose a pool that goes by strides"
+        )
 
 
 def resolve_downsample(spec: str | Callable) -> tuple[Callable, windows.Sizes | None]:
@@ -147,15 +167,16 @@ def _thinned(layer, x, window, downsample, train):
     if downsample is None or set(window.strides) == {1}:
         return layer(x, window.strides, window.padding)
     x = layer(x, 1, _dense_padding(x, window))
-    x = thin(
+    thinned = thin(
         x,
         strides=window.strides,
         downsample=downsample,
         boundary=window.boundary,
         train=train,
     )
+    check_thinned(x, thinned, window.strides, downsample)
     # A torus has windows at every place, also where the strided operator has none.
-    return x[(..., *map(slice, window.output_shape), slice(None))]
+    return thinned[(..., *map(slice, window.output_shape), slice(None))]
 
 
 def _dense_padding(x: Array, window: windows.Geometry) -> tuple[tuple[int, int], ...]:

@@ -183,3 +183,35 @@ def test_a_spec_may_name_its_window():
 def test_wrong_specs_are_refused(spec, message):
     with pytest.raises(ValueError, match=message):
         BasicBlock(4, downsample=spec).init(jax.random.key(0), jnp.zeros((1, 4, 4, 4)))
+
+
+@pytest.mark.parametrize("window", [0, -1])
+def test_a_window_without_entries_is_refused(window):
+    site = Site("slice", 2, 2, 0, f"blur_pool(window_shape={window})")
+    with pytest.raises(ValueError, match=f"window_shape .{window}, {window}. must be"):
+        jax.eval_shape(functools.partial(out, site), jnp.zeros((1, 8, 8, 1)))
+
+
+@pytest.mark.parametrize(
+    "downsample, kept",
+    [("fractional_max_pool", r"\(5, 5\)"), (lambda x, *_: x, r"\(8, 8\)")],
+)
+@pytest.mark.parametrize("layer", ["conv", "pool", BasicBlock])
+def test_a_pool_that_does_not_go_by_strides_is_refused(layer, downsample, kept):
+    """Nothing is cut off its map, nor added, to make it fit."""
+    x = jnp.zeros((1, 8, 8, 3))
+    if layer is BasicBlock:
+        site = BasicBlock(4, 2, downsample=downsample)
+    else:
+        site = Site(layer, 1, 2, 0, downsample)
+    message = rf"makes a map of {kept} of one of \(8, 8\), where strides \(2, 2\) keep "
+    with pytest.raises(ValueError, match=message) as error:
+        jax.eval_shape(functools.partial(out, site), x)
+    assert "\n" not in str(error.value)
+
+
+def test_a_blocks_own_pool_need_not_go_by_strides():
+    x = jnp.zeros((1, 8, 8, 3))
+    block = BasicBlock(4, 2, pool="fractional_max_pool")
+    y, _ = jax.eval_shape(functools.partial(out, block), x)
+    assert y.shape == (1, 5, 5, 4)
