@@ -17,8 +17,8 @@ loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
 import dataclasses
 from typing import Any, ClassVar
 
-from experiments import engine_choice, flags, memory, profiling, workdir
-from experiments.preemption import TERMINATED, Terminated, termination
+from experiments import engine_choice, flags, profiling, terminal
+from experiments.preemption import termination
 from experiments.recipe_flags import chosen_recipe
 from experiments.run_flags import RunFlags
 from experiments.storage import storing
@@ -80,22 +80,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
-    from cnnlab.reporting import tables
-
-    memory.keep_freed()
-    finished_before = stored_results(config) is not None
-    try:
-        results = run(config)
-    except Terminated as stopped:
-        again = "the same command" + (" without --overwrite" * config.overwrite)
-        flags.end(f"{stopped}; {again} goes on", TERMINATED)
-    if finished_before:
-        print(
-            f"finished on {results['environment']['date']}, on images "
-            f"{results['dataset']['fingerprint'][:8]}; --overwrite runs it again\n"
-        )
-    print(tables.plain(results))
-    print(f"\nreport: {workdir.run_path(config) / 'report.html'}")
+    terminal.main(config, run)
 
 
 def _run(config: Config) -> dict[str, Any]:

@@ -65,12 +65,13 @@ def load(config: Any, options: Mapping[str, Any] | None = None) -> Net:
     """The net that the flags name.
 
     Args:
-        options: of the model that PyTorch's weights are of.
+        options: of the model that PyTorch's weights are of, as flags set them.
 
     Raises:
         UserError: a net that cannot be read, or flags that do not fit it.
     """
     if config.checkpoint is not None:
+        _refuse_options(options, "a checkpoint")
         _, variables, net = checkpoints.load(config.checkpoint)
         name = f"{net.description.model}, {net.arm}, seed {net.seed}"
         return _described(name, net.description, variables)
@@ -89,6 +90,7 @@ def load(config: Any, options: Mapping[str, Any] | None = None) -> Net:
         ["normalization"],
         f"is for PyTorch's weights; '{config.weights}' says how its images are scaled",
     )
+    _refuse_options(options, f"'{config.weights}'")
     variables = load_pretrained(description.create(), config.weights)
     described = (f"{name} {value}" for name, value in description.options.items())
     name = ", ".join((description.model, *described))
@@ -132,6 +134,11 @@ def _of_pytorch(config: Any, options: Mapping[str, Any]) -> Net:
         margin=_MARGIN,
         spec=_spec(config.model, options),
     )
+
+
+def _refuse_options(options: Mapping[str, Any] | None, owner: str) -> None:
+    for option in options or {}:
+        raise UserError(option, f"is for PyTorch's weights; {owner} knows its own")
 
 
 def _spec(model: str, options: Mapping[str, Any]) -> str:

@@ -1,0 +1,28 @@
+"""What a training run says on the terminal at its end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from experiments import flags, memory, workdir
+from experiments.preemption import TERMINATED, Terminated
+from experiments.workdir import stored_results
+
+
+def main(config: Any, run: Callable[[Any], dict[str, Any]]) -> None:
+    """Runs, and prints the table and where the report is."""
+    from cnnlab.reporting import tables
+
+    memory.keep_freed()
+    finished_before = stored_results(config) is not None
+    try:
+        results = run(config)
+    except Terminated as stopped:
+        again = "the same command" + (" without --overwrite" * config.overwrite)
+        flags.end(f"{stopped}; {again} goes on", TERMINATED)
+    if finished_before:
+        print(
+            f"finished on {results['environment']['date']}, on images "
+            f"{results['dataset']['fingerprint'][:8]}; --overwrite runs it again\n"
+        )
+    print(tables.plain(results))
+    print(f"\nreport: {workdir.run_path(config) / 'report.html'}")
