@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.core import DenyList
 
 from cnnlab.diagnostics.program import Operation, trace
 from cnnlab.models.network import Network
+from cnnlab.ops.arguments import check_count
 
 # The parameters that hold the strides of JAX's primitives.
 _WINDOW_STRIDES = "window_strides"
@@ -64,12 +66,30 @@ def sites(
     Args:
         image_shape: `(height, width, channels)`; None is the paper's.
         train: whether the program is that of training, in which auxiliary heads run.
+
+    Raises:
+        TypeError: `model` is no network, or `image_shape` holds what is no integer.
+        ValueError: images of another rank, or that the network cannot take.
     """
-    images = jax.ShapeDtypeStruct((1, *(image_shape or model.image_shape)), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, *_image_shape(model, image_shape)), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
     program = trace(_training(model) if train else model.apply, variables, images)
     found = (_site(step.operation) for step in program.steps())
     return tuple(site for site in found if site is not None)
+
+
+def _image_shape(model, image_shape) -> tuple[int, int, int]:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a network, got {type(model).__name__}")
+    if image_shape is None:
+        image_shape = getattr(model, "image_shape", None)
+    if not isinstance(image_shape, tuple | list) or len(image_shape) != 3:
+        raise ValueError(
+            f"image_shape must be (height, width, channels), got {image_shape!r}"
+        )
+    for side in image_shape:
+        check_count("image_shape", side)
+    return tuple(image_shape)
 
 
 def _training(model: Network) -> Callable:

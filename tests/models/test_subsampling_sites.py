@@ -133,6 +133,22 @@ def test_what_keeps_its_own_strides_is_seen():
     assert sites(model, (32, 20, 1))[0].output_shape == (1, 16, 10, 2)
 
 
+@pytest.mark.parametrize(
+    "model, image_shape, message",
+    [
+        ("resnet20", None, "^model must be a network, got str$"),
+        (nn.Conv(3, (3, 3)), None, "image_shape must be .height, .* got None$"),
+        (Foreign(), (32, 32), r"image_shape must be .height, .* got \(32, 32\)$"),
+        (Foreign(), 32, "image_shape must be .height, .* got 32$"),
+        (Foreign(), (32, -32, 1), "image_shape -32 must be at least 1"),
+        (Foreign(), (32.0, 32, 1), "image_shape takes an integer, got 32.0"),
+    ],
+)
+def test_what_has_no_sites_is_refused(model, image_shape, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sites(model, image_shape)
+
+
 class Various(Network, kw_only=True):
     """What thins a map without strides, and what has strides and thins none."""
 
