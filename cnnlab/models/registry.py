@@ -28,6 +28,8 @@ def create_model(name: str, num_classes: int | None = None, **options) -> Networ
         ValueError, TypeError: an unknown model or option, or a value that an option
             does not take.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name takes a model's name or spec, got {name!r}")
     model = models.resolve(name)()
     choices = options_of(type(model))
     for option in options:

@@ -60,6 +60,12 @@ def test_a_spec_holds_options_as_arguments_do():
         create_model("resnet20(depth=3)")
 
 
+@pytest.mark.parametrize("name", [None, ["lenet5"], int, lambda: None])
+def test_what_is_no_text_is_no_models_name(name):
+    with pytest.raises(TypeError, match="^name takes a model's name or spec, got "):
+        create_model(name)
+
+
 def test_an_unknown_model_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="unknown model 'lenet6'") as error:
         create_model("lenet6")
