@@ -17,6 +17,7 @@ from cnnlab.diagnostics.cost_rows import Row, rows_of
 from cnnlab.diagnostics.fields import fields_of
 from cnnlab.diagnostics.parameter_use import parameters_of
 from cnnlab.diagnostics.program import trace
+from cnnlab.ops.arguments import check_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ def count(
       (by the image, where there are none), without arguments.
 
     Args:
-        args: trees of arrays or `jax.ShapeDtypeStruct`s.
+        args: trees of arrays, `jax.ShapeDtypeStruct`s or numbers.
         image: which argument is the image, or the batch of them.
         spatial: its spatial axes; None means all but the first and the last.
         training: the function as it is trained, of the same arguments; None means
@@ -92,8 +93,9 @@ def count(
 
     Raises:
         ValueError: the image is not one array with these axes.
+        TypeError: an argument that no array can be, or an axis that is no integer.
     """
-    leaves = jax.tree.leaves(args)
+    leaves = [_described(leaf) for leaf in jax.tree.leaves(args)]
     position, parameters = _roles(args, image)
     spatial = _spatial_axes(leaves[position].shape, spatial)
     program = trace(function, *args)
@@ -110,8 +112,19 @@ def count(
     )
 
 
+def _described(leaf) -> jax.ShapeDtypeStruct:
+    if isinstance(leaf, bool | int | float | complex):
+        return jax.ShapeDtypeStruct((), jnp.result_type(leaf))
+    if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+        raise TypeError(
+            f"arguments must be trees of arrays, got one with {type(leaf).__name__}"
+        )
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
 def _roles(args: tuple, image: int) -> tuple[int, list[int]]:
     """Of all leaves of `args`, which is the image, and which are parameters."""
+    check_integer("image", image)
     if not -len(args) <= image < len(args):
         raise ValueError(f"image {image} is none of the {len(args)} arguments")
     image %= len(args)
@@ -129,7 +142,7 @@ def _roles(args: tuple, image: int) -> tuple[int, list[int]]:
                 for i, (leaf, is_parameter) in enumerate(
                     zip(leaves, marked, strict=True)
                 )
-                if is_parameter and jnp.issubdtype(leaf.dtype, jnp.inexact)
+                if is_parameter and jnp.issubdtype(_described(leaf).dtype, jnp.inexact)
             ]
         start += len(leaves)
     return position, parameters
@@ -150,9 +163,16 @@ def _spatial_axes(shape: tuple[int, ...], spatial: Sequence[int] | None) -> list
     rank = len(shape)
     if spatial is None:
         spatial = range(1, rank - 1)
-    if not spatial or not all(-rank <= axis < rank for axis in spatial):
+    if not isinstance(spatial, Sequence):
+        raise TypeError(f"spatial takes axes, such as (1, 2), got {spatial!r}")
+    for axis in spatial:
+        check_integer("spatial", axis)
+    axes = [axis % rank for axis in spatial if -rank <= axis < rank]
+    if not axes or len(set(axes)) < len(spatial):
         raise ValueError(
             f"an image of shape {shape} has no spatial axes {list(spatial)}; "
             "[batch, *spatial, channels] needs no `spatial`"
         )
-    return [axis % rank for axis in spatial]
+    if any(shape[axis] < 1 for axis in axes):
+        raise ValueError(f"an image of shape {shape} has no pixels")
+    return axes

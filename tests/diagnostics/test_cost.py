@@ -322,11 +322,48 @@ def test_what_sees_everything_has_no_phase():
     assert row.as_json()["receptive_field"] == ["all", "all"]
 
 
+def test_a_number_is_an_argument_like_an_array():
+    def net(scale, power, x):
+        return scale * x**power
+
+    number, array = (
+        count(net, scale, 2, images(1, 8, 8, 2)) for scale in (0.5, jnp.float32(0.5))
+    )
+    assert number.parameters == array.parameters == 1
+    assert number.unused_parameters == 0
+    assert seen(number) == seen(array)
+
+
+def test_what_no_array_can_be_is_refused():
+    with pytest.raises(TypeError, match="trees of arrays, got one with str$"):
+        count(lambda w, x: x, {"kernel": "big"}, images(1, 8, 8, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spatial": 1}, r"spatial takes axes, such as \(1, 2\), got 1$"),
+        ({"spatial": "hw"}, "spatial takes an integer, got 'h'"),
+        ({"image": None}, "image takes an integer, got None"),
+    ],
+)
+def test_what_is_no_axis_is_refused(change, message):
+    with pytest.raises(TypeError, match=message):
+        count(lambda x: x, images(1, 8, 8, 2), **change)
+
+
+def test_an_image_without_pixels_is_refused():
+    message = r"an image of shape \(1, 0, 8, 2\) has no pixels"
+    with pytest.raises(ValueError, match=message):
+        count(jnp.sin, images(1, 0, 8, 2))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"image": 2}, "image 2 is none of the 2 arguments"),
         ({"image": 0}, "the image must be one array, got 2"),
+        ({"spatial": (1, -3)}, r"an image of shape .* has no spatial axes \[1, -3\]"),
         ({"spatial": (4,)}, r"an image of shape \(1, 8, 8, 2\) has no spatial axes"),
     ],
 )
