@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Num
 
+from cnnlab.ops.arguments import check_array, check_count, check_integer
+
 Images = Num[np.ndarray, "examples height width channels"]
 Probabilities = Float[np.ndarray, "examples classes"]
 
@@ -56,8 +58,7 @@ def grid_crops(
     https://arxiv.org/abs/1409.1556.
     """
     room = _room(images, size)
-    if per_side < 1:
-        raise ValueError(f"per_side {per_side} must be at least 1")
+    check_count("per_side", per_side)
     rows, columns = (
         np.linspace(0, r, per_side).round().astype(int) if per_side > 1 else [r // 2]
         for r in room
@@ -165,12 +166,14 @@ def multi_scale(
         smallest_sides: as in `resize`.
 
     Raises:
-        ValueError: there are none, or one is below 1.
+        ValueError: they are no sequence or an empty one, or one is below 1.
 
     Source: Simonyan and Zisserman, 2015, section 4.2, https://arxiv.org/abs/1409.1556.
     """
-    if not len(smallest_sides):
-        raise ValueError("smallest_sides must name at least one size, got none")
+    if np.ndim(smallest_sides) != 1 or not len(smallest_sides):
+        raise ValueError(
+            f"smallest_sides must name at least one size, got {smallest_sides!r}"
+        )
     return _mean(evaluate(resize(images, side)) for side in smallest_sides)
 
 
@@ -186,8 +189,7 @@ def resize(
         ValueError: `smallest_side` is below 1, or the images are no maps.
     """
     height, width = _check(images)
-    if smallest_side < 1:
-        raise ValueError(f"smallest_side {smallest_side} must be at least 1")
+    check_count("smallest_side", smallest_side)
     smallest = min(height, width)
     sides = (round(side * smallest_side / smallest) for side in (height, width))
     shape = (images.shape[0], *sides, images.shape[3])
@@ -197,10 +199,11 @@ def resize(
 
 def _check(images) -> tuple[int, int]:
     """The height and width of `images`."""
-    if np.ndim(images) != 4 or 0 in np.shape(images):
+    check_array("images", images)
+    if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             "images must be [examples, height, width, channels], none of them 0, "
-            f"got shape {np.shape(images)}"
+            f"got shape {images.shape}"
         )
     return images.shape[1:3]
 
@@ -208,6 +211,7 @@ def _check(images) -> tuple[int, int]:
 def _room(images, size: int) -> tuple[int, int]:
     """How far a crop can move down and to the right."""
     height, width = _check(images)
+    check_integer("size", size)
     if not 1 <= size <= min(height, width):
         raise ValueError(
             f"size {size} of crops must be 1 to {min(height, width)} "
@@ -228,7 +232,13 @@ def _over_looks(predict, looks) -> Probabilities:
 
 
 def _probabilities(predict, images) -> Probabilities:
-    return np.asarray(jax.nn.softmax(predict(images)))
+    logits = np.asarray(predict(images))
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise ValueError(
+            f"predict must give logits [{len(images)}, classes], "
+            f"got shape {logits.shape}"
+        )
+    return np.asarray(jax.nn.softmax(logits))
 
 
 def _mean(views: Iterable[Probabilities]) -> Probabilities:

@@ -31,7 +31,8 @@ def crop_difference(
         size: of the crops, a side: what leaves a map of one place.
 
     Raises:
-        ValueError: there are not as many places on the map as crops in the image.
+        ValueError: there are not as many places on the map as crops in the image, or
+            not as many classes.
     """
     images = np.asarray(images)
     if images.ndim != 4:
@@ -56,7 +57,13 @@ def crop_difference(
     for row, column in np.ndindex(rows, columns):
         y, x = row * stride, column * stride
         crops = images[:, y : y + size, x : x + size]
-        difference[:, row, column] -= np.asarray(predict(crops))
+        of_crops = np.asarray(predict(crops))
+        if of_crops.shape != scores[:, row, column].shape:
+            raise ValueError(
+                f"crops have scores of shape {of_crops.shape}, and places of the map "
+                f"of shape {scores[:, row, column].shape}"
+            )
+        difference[:, row, column] -= of_crops
     return difference
 
 

@@ -195,18 +195,32 @@ def test_a_crop_that_the_image_does_not_hold_is_refused(images, crops, size):
         crops(predict, images, size)
 
 
+def last_class_of_all(images):
+    """A score for each image, as if there were one class."""
+    return predict(images)[:, -1]
+
+
 @pytest.mark.parametrize(
     "message, call",
     {
         r"got shape \(7, 10, 2\)": lambda x: ten_crop(predict, x[0], 4),
         r"none of them 0, got shape \(0, 7": lambda x: dense(predict_map, x[:0]),
         r"must give scores .* shape \(2, 3\)": lambda x: dense(predict, x),
+        r"must give logits .2, classes., got shape \(2,\)": lambda x: ten_crop(
+            last_class_of_all, x, 4
+        ),
+        "must give logits .2, classes., got": lambda x: ten_crop(predict_map, x, 4),
         "per_side 0 must be at": lambda x: grid_crops(predict, x, 4, 0),
-        "at least one size, got none": lambda x: multi_scale(predict, x, ()),
+        r"at least one size, got \(\)": lambda x: multi_scale(predict, x, ()),
+        "at least one size, got 256": lambda x: multi_scale(predict, x, 256),
         "smallest_side 0 must be at least 1": lambda x: resize(x, 0),
+        "smallest_side takes an integer, got 8.5": lambda x: resize(x, 8.5),
+        "size takes an integer, got '4'": lambda x: ten_crop(predict, x, "4"),
+        "per_side takes an integer": lambda x: grid_crops(predict, x, 4, 2.0),
+        "images must be an array, got list": lambda x: ten_crop(predict, list(x), 4),
     }.items(),
 )
 def test_bad_arguments_are_refused_in_one_line(images, message, call):
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises((TypeError, ValueError), match=message) as error:
         call(images)
     assert "\n" not in str(error.value)

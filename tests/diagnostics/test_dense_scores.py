@@ -59,6 +59,15 @@ def test_a_network_without_a_map_is_refused(images):
         crop_difference(predict, predict, images, 2, 5)
 
 
+@pytest.mark.parametrize(
+    "predict_crop, shape", [(lambda x: predict(x)[:, :4], 4), (predict_map, "1, 1, 6")]
+)
+def test_crops_with_other_scores_than_the_map_are_refused(images, predict_crop, shape):
+    message = rf"scores of shape \(2, {shape}\), and places .* of shape \(2, 6\)$"
+    with pytest.raises(ValueError, match=message):
+        crop_difference(predict_map, predict_crop, images, 2, 5)
+
+
 def padded_map(images):
     """The same of every place and its neighbours, beyond the image zeros."""
     scores = predict_map(images)
