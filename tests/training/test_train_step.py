@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import tiny
 
+from cnnlab.data.augmentation import mixup
 from cnnlab.ops import pools
 from cnnlab.training import (
+    Method,
     init,
     key_for,
     momentum_sgd,
@@ -15,7 +17,8 @@ from cnnlab.training import (
     with_learning_rate,
 )
 
-step = jax.jit(train_step, static_argnums=(0, 1))
+step = jax.jit(train_step, static_argnums=(0, 1), static_argnames="method")
+SGD = optax.sgd(0.1)
 
 
 def batches():
@@ -70,7 +73,7 @@ def test_steps_equal_momentum_descent_in_numpy():
 
 
 def test_the_optimizer_may_be_any_of_optax():
-    model, optimizer = tiny.SoftmaxRegression(), optax.sgd(0.1)
+    model, optimizer = tiny.SoftmaxRegression(), SGD
     images, labels = next(batches())
     state = init(model, optimizer, 0, tiny.IMAGE_SHAPE)
 
@@ -157,3 +160,111 @@ def test_a_rate_changes_nothing_else():
     other = with_learning_rate(state, 0.2)
     assert optax.tree.get(other.opt_state, "learning_rate") == np.float32(0.2)
     tiny.assert_trees_equal(with_learning_rate(other, 0.1), state)
+
+
+def test_pieces_of_a_batch_give_the_step_of_the_whole():
+    model = tiny.Net()
+    state = init(model, SGD, 0, tiny.IMAGE_SHAPE)
+    batch = next(batches())
+    whole, totals = step(model, SGD, state, *batch)
+    method = Method(accumulate=5)
+    pieces, sums = step(model, SGD, state, *batch, method=method)
+    tiny.assert_trees_close(pieces.params, whole.params, 1e-6)
+    np.testing.assert_allclose(sums.loss, totals.loss, rtol=1e-6)
+    assert (sums.correct, sums.examples) == (totals.correct, totals.examples)
+    assert pieces.step == whole.step == 1
+
+
+def test_each_piece_of_a_batch_moves_the_statistics():
+    model = tiny.Net(normalised=True)
+    state = init(model, SGD, 0, tiny.IMAGE_SHAPE)
+    images, labels = next(batches())
+    method = Method(accumulate=2)
+    after, totals = step(model, SGD, state, images, labels, method=method)
+
+    @jax.jit
+    def piece(variables, images, labels):
+        logits, updated = model.apply(
+            variables, images, train=True, mutable=["batch_stats"]
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return updated["batch_stats"], losses.sum()
+
+    first, loss = piece(state.variables, images[::2], labels[::2])
+    variables = {"params": state.params, "batch_stats": first}
+    second, more = piece(variables, images[1::2], labels[1::2])
+    tiny.assert_trees_close(after.batch_stats, second, 1e-6)
+    np.testing.assert_allclose(totals.loss, loss + more, rtol=1e-6)
+
+
+def test_the_loss_of_mixed_images_is_the_mixture_of_both_labels_losses():
+    model = tiny.SoftmaxRegression()
+    state = init(model, SGD, 3, tiny.IMAGE_SHAPE)
+    images, labels = next(batches())
+    _, totals = step(model, SGD, state, images, labels, method=Method(mixup=0.5))
+
+    # Row i holds how much of each image is in mixed image i.
+    key = key_for(3, "mixup", 0)
+    mixed, shares = mixup(key, images, jnp.eye(len(images)), alpha=0.5)
+    own = np.diag(shares)
+    assert ((own > 0.01) & (own < 0.99)).any()
+    logits = np.asarray(model.apply(state.variables, mixed), np.float64)
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    loss_by_label = -logs[:, labels]
+    wanted = (np.asarray(shares, np.float64) * loss_by_label).sum()
+    np.testing.assert_allclose(totals.loss, wanted, rtol=1e-5)
+    # Hits are of the labels that the images had.
+    assert totals.correct == (logits.argmax(axis=1) == labels).sum()
+
+
+def test_the_average_of_weights_equals_its_formula():
+    model, decay = tiny.SoftmaxRegression(), 0.4
+    state = init(model, SGD, 0, tiny.IMAGE_SHAPE, averaged=True)
+    batch = next(batches())
+    wanted = np.asarray(state.params["Dense_0"]["kernel"], np.float64)
+    kept = []
+    for count in range(1, 6):
+        state, _ = step(model, SGD, state, *batch, method=Method(ema_decay=decay))
+        kept.append(min(decay, (1 + count) / (10 + count)))
+        new = np.asarray(state.params["Dense_0"]["kernel"], np.float64)
+        wanted = kept[-1] * wanted + (1 - kept[-1]) * new
+    np.testing.assert_allclose(kept, [2 / 11, 3 / 12, 4 / 13, 5 / 14, 0.4])
+    got = state.result["params"]["Dense_0"]["kernel"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+    assert not np.allclose(got, new)
+
+
+def test_the_result_without_an_average_is_the_weights():
+    state = tiny.begin(tiny.Net(normalised=True))
+    tiny.assert_trees_equal(state.result, state.variables)
+    averaged = state._replace(average=jax.tree.map(jnp.zeros_like, state.params))
+    assert not any(map(np.any, jax.tree.leaves(averaged.result["params"])))
+    tiny.assert_trees_equal(averaged.result["batch_stats"], state.batch_stats)
+
+
+def test_in_bfloat16_what_is_kept_and_summed_stays_in_float32():
+    losses = {}
+    for dtype in (None, "bfloat16"):
+        model = tiny.Net(normalised=True, dtype=dtype)
+        optimizer = tiny.OPTIMIZER
+        state = tiny.begin(model)
+        start, seen = state, []
+        images, labels = next(batches())
+        for _ in range(10):
+            state, totals = step(model, optimizer, state, images, labels)
+            seen.append(float(totals.loss) / len(labels))
+        losses[dtype] = seen
+        kinds = {leaf.dtype for leaf in jax.tree.leaves(state)}
+        assert kinds == {np.dtype("float32"), np.dtype("int32")}
+    logits, _ = model.apply(
+        start.variables, images, train=True, mutable=["batch_stats"]
+    )
+    assert logits.dtype == jnp.bfloat16
+    wide = np.asarray(logits, np.float64)
+    of_label = wide[np.arange(len(labels)), labels]
+    wanted = (np.log(np.exp(wide).sum(axis=1)) - of_label).mean()
+    # Summed in float32 from logits that are not, where bfloat16 has 3 digits.
+    np.testing.assert_allclose(losses["bfloat16"][0], wanted, rtol=2e-3)
+    np.testing.assert_allclose(losses["bfloat16"], losses[None], rtol=0.05, atol=0.01)
+    assert losses["bfloat16"] != losses[None]
+    assert losses[None][-1] < losses[None][0] / 2
