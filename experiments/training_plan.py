@@ -104,7 +104,7 @@ def arm_name(model: str, options: dict[str, Any]) -> str:
 def _augmentation(recipe: training.Recipe, dataset: Dataset) -> Callable | None:
     if not recipe.augment:
         return None
-    mean = tuple(np.asarray(training.scaling_of(dataset.train).mean) / 255)
+    mean = tuple((np.asarray(training.scaling_of(dataset.train).mean) / 255).tolist())
     try:
         return resolve_augmentation(recipe.augment, dataset.image_shape, fill=mean)
     except (ValueError, TypeError) as error:
