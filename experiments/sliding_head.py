@@ -20,6 +20,8 @@ from cnnlab.errors import UserError
 from experiments import flags, networks
 from experiments.refusals import refuse_below
 
+_LARGEST_SEED = 2**32 - 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -48,6 +50,8 @@ class Config:
     def validate(self) -> None:
         """Raises UserError for a model without a dense head, and numbers below 1."""
         refuse_below(self, num_classes=1, images=1, seed=0)
+        if self.seed > _LARGEST_SEED:
+            raise UserError("seed", f"{self.seed} is more than {_LARGEST_SEED:,}")
         networks.image_shape(self.input, (1, 1, 1))
         _network(self)
 
@@ -88,9 +92,15 @@ def run(config: Config) -> dict[str, Any]:
 
     config = flags.checked(config)
     network = _network(config)
-    of = geometry(network)
+    try:
+        of = geometry(network)
+    except networks.FAULTS as error:
+        reason = networks.first_line(error)
+        raise UserError(
+            "model", f"'{config.model}' cannot slide with these flags: {reason}"
+        ) from error
     shape = _images_shape(config, network, of)
-    variables = _variables(config, network)
+    variables = _variables(config, network, (of.size, of.size, shape[3]))
     apply = jax.jit(network.apply)
     images = np.random.default_rng(config.seed).normal(size=shape).astype(np.float32)
 
@@ -123,21 +133,31 @@ def run(config: Config) -> dict[str, Any]:
 
 
 def geometry(network) -> Geometry:
-    """How the scores of a network with a sliding head lie on its images."""
-    import jax
-    import jax.numpy as jnp
+    """How the scores of a network with a sliding head lie on its images.
 
+    Raises:
+        ValueError: each score sees the whole image, or the head's window does not fit
+            images of twice the paper's size.
+    """
     from cnnlab.diagnostics.cost import count
 
-    height, width, channels = network.image_shape
-    larger = (1, 2 * height, 2 * width, channels)
-    images = jax.ShapeDtypeStruct(larger, jnp.float32)
-    last = count(network.apply, networks.shapes(network, images), images).rows[-1]
+    side, _, channels = network.image_shape
+
+    def seen(side):
+        images = networks.like((1, side, side, channels), network)
+        return count(network.apply, networks.shapes(network, images), images).rows[-1]
+
+    last = seen(2 * side)
+    if None in last.phase:
+        raise ValueError("its scores see the whole image, or nobody knows what")
     field, stride = int(last.receptive_field[0]), int(last.stride[0])
+    # As much larger than the paper's image as strides can be followed.
+    side += math.ceil(side / stride) * stride
+    size = side - (seen(side).output_shape[1] - 1) * stride
     before = (field - 1) / 2 - last.phase[0]
-    after = (field - 1) / 2 + last.phase[0] - (height - 1)
+    after = (field - 1) / 2 + last.phase[0] - (size - 1)
     margin = max(math.ceil(max(before, after) / stride), 0)
-    return Geometry(height, field, stride, margin)
+    return Geometry(size, field, stride, margin)
 
 
 def main(config: Config) -> None:
@@ -190,6 +210,12 @@ def _images_shape(config: Config, network, of: Geometry) -> tuple[int, int, int,
     # Larger than the widest crop, which would else be the image itself.
     side, channels = of.widest + of.stride, network.image_shape[2]
     shape = networks.image_shape(config.input, (side, side, channels))
+    if shape[2] != channels:
+        raise UserError(
+            "input",
+            f"'{config.input}' has {shape[2]} channels, and the network takes "
+            f"{channels}",
+        )
     if max(shape[:2]) < of.size + of.stride or min(shape[:2]) < of.size:
         raise UserError(
             "input",
@@ -199,15 +225,15 @@ def _images_shape(config: Config, network, of: Geometry) -> tuple[int, int, int,
     return config.images, *shape
 
 
-def _variables(config: Config, network):
+def _variables(config: Config, network, image_shape: tuple[int, int, int]):
     import jax
     import jax.numpy as jnp
 
     from cnnlab.models import load_pretrained
 
     if config.weights is not None:
-        return load_pretrained(network, config.weights)
-    images = jnp.zeros((1, *network.image_shape))
+        return load_pretrained(network, config.weights, image_shape=image_shape)
+    images = jnp.zeros((1, *image_shape))
     return jax.jit(network.init)(jax.random.key(config.seed), images)
 
 

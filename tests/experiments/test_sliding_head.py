@@ -28,6 +28,12 @@ def test_geometry_is_that_of_the_scores(name, wanted):
     assert found.widest == 416
 
 
+def test_another_window_slides_from_crops_of_another_size():
+    """Of a map's 6x6 entries, 32 pixels apart, it leaves one."""
+    found = geometry(create_model("alexnet", head="conv", head_window=1))
+    assert found == Geometry(size=224 - 5 * 32, field=195, stride=32, margin=3)
+
+
 @pytest.mark.slow
 def test_no_score_is_its_crops_until_the_crop_holds_all_that_it_sees(capsys):
     found = run(SMALL)
@@ -64,8 +70,18 @@ def test_no_score_is_its_crops_until_the_crop_holds_all_that_it_sees(capsys):
             "input: '224' holds no more than one crop of 224; give at le",
         ),
         ({"input": "256x200"}, "input: '256x200' holds no more than one crop of 224"),
+        ({"input": "256x256x1"}, "input: '256x256x1' has 1 channels, and the net.* 3$"),
+        (
+            {"model": "alexnet(head_window=30)"},
+            "model: 'alexnet.*' cannot slide with these flags: the head's window .30, ",
+        ),
+        (
+            {"model": "alexnet(pool='spectral_pool')", "boundary": "circular"},
+            "model: 'alexnet.*' cannot slide with these flags: its scores see the who",
+        ),
         ({"images": 0}, "images: 0 is less than 1"),
         ({"seed": -1}, "seed: -1 is less than 0"),
+        ({"seed": 2**32}, "seed: 4294967296 is more than 4,294,967,295"),
         ({"boundary": "torus"}, "boundary: 'torus' is not one of zero"),
         ({"weights": "/none"}, "weights: '/none' cannot be read: No such file"),
     ],
