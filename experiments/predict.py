@@ -116,6 +116,12 @@ def _predict(config: Config, net: Net) -> list[list[Guess]]:
     scores = predict(images).astype(np.float64)
     # Of a net that slides over its images, the mean of its scores.
     scores = scores.reshape(len(images), -1, scores.shape[-1]).mean(1)
+    for path, finite in zip(config.images, np.isfinite(scores).all(-1), strict=True):
+        if not finite:
+            source = "weights" if config.checkpoint is None else "checkpoint"
+            raise UserError(
+                source, f"its net gives '{path}' scores that are no finite numbers"
+            )
     likelihoods = np.exp(scores - scores.max(-1, keepdims=True))
     probabilities = likelihoods / likelihoods.sum(-1, keepdims=True)
     best = np.argsort(-probabilities, -1, kind="stable")[:, : config.top]

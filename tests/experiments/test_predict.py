@@ -111,6 +111,22 @@ def test_images_are_scaled_as_the_net_wants_them(tmp_path):
         assert found[f"class {channel}"] == pytest.approx(share, abs=1e-6)
 
 
+def test_scores_that_are_no_numbers_are_refused(tmp_path):
+    paths = [str(tmp_path / name) for name in ("dark.png", "bright.png")]
+    for path, grey in zip(paths, (0, 200), strict=True):
+        Image.new("RGB", (8, 8), (grey,) * 3).save(path)
+
+    class Diverged(Brightest):
+        def apply(self, variables, x, train):
+            return np.inf * super().apply(variables, x, train)
+
+    with pytest.raises(UserError, match="^weights: its net gives '.*dark.png' scores "):
+        shown((paths[0],), model=Diverged())
+    # The largest of all is no number either, if it has no end.
+    with pytest.raises(UserError, match="^weights: its net gives '.*bright.png' sco"):
+        shown((paths[1],), model=Diverged())
+
+
 def weights_of(name, tmp_path, **options):
     """A file with weights of 0, but for the last biases, which rise with the class."""
     import jax
