@@ -13,6 +13,8 @@ what sees the whole image, however large.
 
 import contextlib
 import dataclasses
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -68,7 +70,7 @@ class Config:
     )
 
     def validate(self) -> None:
-        """Raises UserError for what no model can be made of."""
+        """Raises UserError for what no model can be made of, or what is no file."""
         if self.all:
             unused = [
                 item.name
@@ -79,6 +81,8 @@ class Config:
                 self, unused, "is not for --all, which has every model as in its paper"
             )
         refuse_below(self, num_classes=1, batch_size=1, width=80)
+        if self.json is not None:
+            _refuse_no_file(Path(self.json).expanduser())
         networks.image_shape(self.input, (1, 1, 1))
         networks.create(self.model, self.network_flags)
 
@@ -176,6 +180,15 @@ def _precision(dtype: str) -> contextlib.AbstractContextManager:
     import jax
 
     return jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
+
+
+def _refuse_no_file(path: Path) -> None:
+    for fault, found in (
+        (errno.EISDIR, os.path.isdir(path)),
+        (errno.ENOENT, not os.path.isdir(path.parent)),
+    ):
+        if found:
+            raise UserError("json", f"'{path}': {os.strerror(fault)}")
 
 
 def _write(path: str | None, content: Any) -> None:

@@ -152,10 +152,20 @@ def test_float64_takes_twice_the_memory():
     assert costs("float32") == single
 
 
-def test_a_file_that_cannot_be_written_is_named(tmp_path):
+def test_a_file_that_cannot_be_written_is_named_before_anything_is_counted(tmp_path):
     path = tmp_path / "no" / "such" / "folder.json"
-    with pytest.raises(UserError, match=f"^json: '{path}': No such file"):
+    for options in ({"model": "lenet5"}, {"all": True}):
+        with pytest.raises(UserError, match=f"^json: '{path}': No such file"):
+            flags.checked(Config(**options, json=str(path)))
+        with pytest.raises(UserError, match=f"^json: '{tmp_path}': Is a directory"):
+            flags.checked(Config(**options, json=str(tmp_path)))
+
+
+def test_a_file_that_refuses_to_be_written_is_named(tmp_path, capsys):
+    path = tmp_path / ("long" * 100)
+    with pytest.raises(UserError, match=f"^json: '{path}': File name too long"):
         describe.main(Config(model="lenet5", json=str(path)))
+    assert "parameters            61,706" in capsys.readouterr().out
 
 
 def test_the_command_refuses_in_one_line():
