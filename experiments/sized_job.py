@@ -1,6 +1,7 @@
 """A job of which each seed draws its images, and that may begin from a backbone."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,15 +66,22 @@ class SizedJob(Job):
 
     def orders(self, epoch: int) -> list[jax.Array]:
         passes = epoch * self.passes + jnp.arange(self.passes)
-        return [self._passes(seed, passes) for seed in self.seeds]
+        return [
+            _orders(
+                jnp.asarray(self.split(seed)[0]), seed, passes, self.recipe.batch_size
+            )
+            for seed in self.seeds
+        ]
 
-    def _passes(self, seed: int, passes: jax.Array) -> jax.Array:
-        index, batch_size = jnp.asarray(self.split(seed)[0]), self.recipe.batch_size
 
-        def order(one):
-            return training.epoch_order(index, seed, one, batch_size=batch_size)
+@functools.partial(jax.jit, static_argnums=3)
+def _orders(index, seed, passes, batch_size):
+    """The batches of several passes, one after the other."""
 
-        return jax.vmap(order)(passes).reshape(-1, batch_size)
+    def order(one):
+        return training.epoch_order(index, seed, one, batch_size=batch_size)
+
+    return jax.vmap(order)(passes).reshape(-1, batch_size)
 
 
 def images_to_train_on(recipe: training.Recipe, images: int) -> int:

@@ -103,7 +103,11 @@ def heads(name):
         ("strided_b", ["Conv_6"]),
         ("resnet110", ["Dense_0"]),
         ("vgg11(head='conv')", ["DenseHead_0/Dense_2"]),
-        ("googlenet", ["auxiliary_4a/scores", "auxiliary_4d/scores", "scores"]),
+        pytest.param(
+            "googlenet",
+            ["auxiliary_4a/scores", "auxiliary_4d/scores", "scores"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_head_is_what_goes_with_the_classes(model, layers):
