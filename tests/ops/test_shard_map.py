@@ -9,9 +9,7 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from cnnlab.ops import conv, global_pools, pools, windows
-from cnnlab.ops.contractions import elsewhere
-from cnnlab.ops.convolution_form import Form
+from cnnlab.ops import conv, global_pools, pools
 from cnnlab.ops.pool_definition import weights_of
 from cnnlab.ops.registry import takes
 
@@ -48,8 +46,13 @@ def assert_all_close(got, wanted):
     )
 
 
-@pytest.mark.parametrize("kind", KERNELS)
-def test_gradients_of_conv_are_the_plain_ones(kind):
+def lowers(mapped, arguments, platform="cpu"):
+    """Holds that what varies fits, in tracing and in what each platform is given."""
+    jax.jit(mapped).trace(*arguments).lower(lowering_platforms=(platform,))
+
+
+def conv_of(kind):
+    """Both gradients of a convolution, the same in `shard_map`, and the arguments."""
     groups, strides, shape = KERNELS[kind]
     kernel = jax.random.normal(jax.random.key(1), shape)
 
@@ -58,23 +61,26 @@ def test_gradients_of_conv_are_the_plain_ones(kind):
 
     gradients = jax.grad(loss, argnums=(0, 1))
     mapped = on_one_device(gradients, (BATCH, P()), (BATCH, P()))
-    got, wanted = both(mapped, gradients)(maps(), kernel)
-    assert_all_close(got, wanted)
+    return gradients, mapped, (maps(), kernel)
 
 
 @pytest.mark.parametrize("kind", KERNELS)
-@pytest.mark.parametrize("result", ["x", "kernel"])
-def test_accelerators_are_given_gradients_too(kind, result):
-    groups, strides, shape = KERNELS[kind]
-    kernel, x = jnp.ones((1, *shape)), maps()[None]
-    window = windows.geometry(x.shape[2:4], shape[:2], strides, "SAME")
-    form = Form(x.shape[2:4], shape[:2], window.strides, window.padding, (1, 1), groups)
-    y = jnp.ones((*x.shape[:2], *window.output_shape, shape[-1]))
-    operands = {"x": (kernel, y), "kernel": (x, y)}[result]
-    contraction = functools.partial(elsewhere, result=result, form=form)
-    mapped = on_one_device(contraction, (BATCH, BATCH), BATCH)
-    traced = jax.eval_shape(mapped, *operands)
-    assert traced.shape == {"x": x, "kernel": kernel}[result].shape
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_conv_has_gradients(kind, platform):
+    _, mapped, arguments = conv_of(kind)
+    lowers(mapped, arguments, platform)
+
+
+QUICK = "products by rows"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=[] if k == QUICK else pytest.mark.slow) for k in KERNELS],
+)
+def test_gradients_of_conv_are_the_plain_ones(kind):
+    plain, mapped, arguments = conv_of(kind)
+    assert_all_close(*both(mapped, plain)(*arguments))
 
 
 def test_conv_takes_kernels_that_vary_where_the_map_does_not():
@@ -87,8 +93,7 @@ def test_conv_takes_kernels_that_vary_where_the_map_does_not():
         return jax.grad(loss, argnums=(0, 1))(x, kernels)
 
     mapped = on_one_device(gradients, (P(), BATCH), (P(), BATCH))
-    got, wanted = both(mapped, gradients)(maps(), kernels)
-    assert_all_close(got, wanted)
+    assert_all_close(*both(mapped, gradients)(maps(), kernels))
 
 
 def pulled_back(name):
@@ -114,18 +119,14 @@ def pulled_back(name):
 @pytest.mark.parametrize("name", pools)
 def test_pools_have_gradients(name):
     _, mapped, arguments = pulled_back(name)
-    # What varies is checked in tracing.
-    of_map, of_weights = jax.eval_shape(mapped, *arguments)
-    assert of_map.shape == maps().shape
-    assert set(of_weights) == set(pools[name].weights)
+    lowers(mapped, arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", pools)
 def test_gradients_of_pools_are_the_plain_ones(name):
     plain, mapped, arguments = pulled_back(name)
-    got, wanted = both(mapped, plain)(*arguments)
-    assert_all_close(got, wanted)
+    assert_all_close(*both(mapped, plain)(*arguments))
 
 
 @pytest.mark.parametrize("name", global_pools)
@@ -133,5 +134,4 @@ def test_global_pools_have_gradients(name):
     def gradient(x):
         return jax.grad(lambda x: jnp.sin(global_pools[name](x)).sum())(x)
 
-    traced = jax.eval_shape(on_one_device(gradient, BATCH, BATCH), maps())
-    assert traced.shape == maps().shape
+    lowers(on_one_device(gradient, BATCH, BATCH), (maps(),))

@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 from many_seeds import LONG, ONE_STEP, SEEDS, STEPS
 
 from cnnlab.data import Split
-from cnnlab.data.augmentation import augmentations, mixup
+from cnnlab.data.augmentation import augmentations
 from cnnlab.training import Method, Totals, resident, scaling_of, train_step
 from cnnlab.training.engines import (
     ENGINES,
@@ -25,18 +25,16 @@ from cnnlab.training.engines import (
     seed_mesh,
 )
 
-# "devices" holds the loop of "map", and "loop" the step itself.
-SOME = [
-    pytest.param(name, marks=[] if name in ("vmap", "devices") else pytest.mark.slow)
-    for name in ENGINES
-]
-ONLY_VMAP = [
-    pytest.param(name, marks=[] if name == "vmap" else pytest.mark.slow)
-    for name in ENGINES
-]
+
+def quick(*names):
+    """All engines, and by default those of these names."""
+    return [
+        pytest.param(name, marks=[] if name in names else pytest.mark.slow)
+        for name in ENGINES
+    ]
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", quick("vmap"))
 def test_in_float64_each_seed_gets_what_it_gets_alone(name):
     with jax.enable_x64(True):
         states, totals = many_seeds.together(
@@ -59,7 +57,7 @@ def test_in_float64_each_seed_gets_what_it_gets_alone(name):
     assert all(np.abs(means[0] - mean).max() > 1e-3 for mean in means[1:])
 
 
-@pytest.mark.parametrize("name", ONLY_VMAP)
+@pytest.mark.parametrize("name", quick())
 def test_in_float32_the_first_step_is_the_one_taken_alone(name):
     each = zip(
         *many_seeds.together(Engine(name, ONE_STEP, many_steps=True), 1, "float32"),
@@ -74,9 +72,8 @@ def white_is_not_a_number(key, image):
     return jnp.where(image.min() == 1, jnp.nan, image)
 
 
-@pytest.mark.parametrize(
-    "name,many_steps", [("vmap", False), *((name, True) for name in ENGINES)]
-)
+@pytest.mark.parametrize("many_steps", [False, True], ids=["single", "looped"])
+@pytest.mark.parametrize("name", quick("vmap", "devices"))
 def test_each_seed_tells_the_first_step_whose_loss_is_not_finite(name, many_steps):
     task = Task(tiny.SoftmaxRegression(), optax.sgd(0.1), augment=white_is_not_a_number)
     engine = Engine(name, task, many_steps)
@@ -109,12 +106,14 @@ def test_a_loss_of_sown_scores_that_is_not_finite_is_told_at_its_step():
     task = Task(Sows(), optax.sgd(0.1))
     state = many_seeds.start(task, 0, "float32")
     batch = jnp.ones((2, *tiny.IMAGE_SHAPE)), jnp.ones(2, int)
-    _, totals = train_step(task.model, task.optimizer, state, *batch)
+    step = jax.jit(train_step, static_argnums=(0, 1))
+    _, totals = step(task.model, task.optimizer, state, *batch)
     assert totals.diverged_at == 1
     assert jnp.isfinite(totals.loss)
 
 
-def test_seeds_on_devices_can_accumulate():
+@pytest.mark.slow
+def test_seeds_on_devices_accumulate_as_each_does_alone():
     method = Method(accumulate=2, ema_decay=0.9)
     task = Task(tiny.SoftmaxRegression(), optax.sgd(0.1), method)
     engine = Engine("devices", task, many_steps=True)
@@ -124,32 +123,39 @@ def test_seeds_on_devices_can_accumulate():
         many_seeds.assert_same_state(state, wanted, 1e-5)
 
 
-def on_devices(function):
-    """`function` of a key that varies by seed, and of arrays that all seeds share."""
+def on_devices(function, *arrays):
+    """The shapes that a function of a seed and of what all seeds share gives one."""
 
     def each(seeds, *arrays):
-        made = function(jax.random.key(seeds[0]), *arrays)
+        made = function(seeds[0], *arrays)
         return jax.tree.map(lambda leaf: leaf[None], made)
 
-    def call(*arrays):
-        specs = P("seed"), *(P() for _ in arrays)
-        mapped = jax.shard_map(
-            each, mesh=seed_mesh(1), in_specs=specs, out_specs=P("seed")
-        )
-        # What varies by seed is checked in tracing.
-        return jax.eval_shape(mapped, jnp.arange(1), *arrays)
-
-    return call
+    specs = P("seed"), *(P() for _ in arrays)
+    mapped = jax.shard_map(each, mesh=seed_mesh(1), in_specs=specs, out_specs=P("seed"))
+    # What varies by seed is checked in tracing.
+    shapes = jax.eval_shape(mapped, jnp.arange(1), *arrays)
+    return jax.tree.map(lambda leaf: leaf.shape[1:], shapes)
 
 
 @pytest.mark.parametrize("name", augmentations)
 def test_seeds_on_devices_can_have_every_augmentation(name):
-    assert on_devices(augmentations[name])(jnp.ones((8, 8, 3))).shape == (1, 8, 8, 3)
+    def augmented(seed, image):
+        return augmentations[name](jax.random.key(seed), image)
+
+    assert on_devices(augmented, jnp.ones((8, 8, 3))) == (8, 8, 3)
 
 
-def test_seeds_on_devices_can_have_mixup():
-    images, labels = on_devices(mixup)(jnp.ones((4, 6, 6, 3)), jnp.eye(4))
-    assert (images.shape, labels.shape) == ((1, 4, 6, 6, 3), (1, 4, 4))
+def test_seeds_on_devices_can_have_all_that_a_step_does():
+    method = Method(mixup=0.2, accumulate=2, label_smoothing=0.1, ema_decay=0.9)
+    task = dataclasses.replace(LONG, method=method)
+    started = many_seeds.start(task, 0, "float32")
+
+    def step(seed, data, order):
+        state = jax.tree.map(lambda leaf: leaf + seed.astype(leaf.dtype), started)
+        return task.step(state, Totals.none(), data, order, 0)[0]
+
+    stepped = on_devices(step, many_seeds.data("float32"), many_seeds.order(0))
+    assert stepped == jax.tree.map(jnp.shape, started)
 
 
 def test_candidates_are_the_engines_that_can_serve(monkeypatch):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 import tiny
 
 from cnnlab.data.augmentation import mixup
@@ -197,6 +198,7 @@ def test_each_piece_of_a_batch_moves_the_statistics():
     np.testing.assert_allclose(totals.loss, loss + more, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_loss_of_mixed_images_is_the_mixture_of_both_labels_losses():
     model = tiny.SoftmaxRegression()
     state = init(model, SGD, 3, tiny.IMAGE_SHAPE)
