@@ -1,6 +1,7 @@
 """What every test shares: the CPU, checked shapes, and where real data lies."""
 
 import gc
+import importlib.metadata
 import os
 import pathlib
 import signal
@@ -9,10 +10,14 @@ import signal
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # A GPU may otherwise multiply float32 with ten bits.
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-# Compiling takes most of the time, LLVM's optimizations a third of that. CI's second
-# run has them: XLA_FLAGS=--xla_backend_optimization_level=3
+# Compiling takes most of the time, LLVM's optimizations a third of that, and before jax
+# 0.11 the fusions' second pipeline a third of the rest. CI's other runs have them:
+# XLA_FLAGS=--xla_backend_optimization_level=3
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     quick = "--xla_backend_optimization_level=0"
+    # Later versions know no such flag, and end at one they do not know.
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        quick += " --xla_cpu_use_fusion_emitters=false"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}".strip()
 
 import jaxtyping
