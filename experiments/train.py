@@ -186,11 +186,12 @@ def _results(
     return results
 
 
-def _usage() -> str:
+def usage() -> str:
+    """What `--help` begins with."""
     from experiments.recipe_flags import recipe_lines
 
     return f"{__doc__}\n{recipe_lines()}"
 
 
 if __name__ == "__main__":
-    flags.main(Config, main, usage=_usage)
+    flags.main(Config, main, usage=usage)

@@ -16,9 +16,12 @@ from cnnlab.data.augmentation import resolve_augmentation
 from cnnlab.diagnostics.cost import count
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
+from cnnlab.ops.registry import parse_spec
 from cnnlab.training.engines import Task, data_mesh
 from experiments.recipe_flags import RecipeFlags
 from experiments.training_job import Job
+
+_OF_COLORS = "random_grayscale", "random_hue", "random_saturation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +107,12 @@ def arm_name(model: str, options: dict[str, Any]) -> str:
 def _augmentation(recipe: training.Recipe, dataset: Dataset) -> Callable | None:
     if not recipe.augment:
         return None
+    if dataset.image_shape[-1] == 1:
+        for spec in recipe.augment:
+            if isinstance(spec, str) and parse_spec(spec)[0] in _OF_COLORS:
+                raise UserError(
+                    "augment", f"{spec} changes nothing in images of one channel"
+                )
     mean = tuple((np.asarray(training.scaling_of(dataset.train).mean) / 255).tolist())
     try:
         return resolve_augmentation(recipe.augment, dataset.image_shape, fill=mean)
@@ -150,11 +159,12 @@ def _fitted(config: RecipeFlags, options: dict[str, Any], dataset: Dataset):
                 where = f"in {config.model} on {size} images"
             text = str(error).splitlines()[0]
             raise UserError(flag, f"{value} {where}: {text}") from None
-    last = table.last_map
-    if last is not None and max(last.stride) > min(height, width):
+    strides = (stride for row in table.rows for stride in row.stride)
+    stride = max((stride for stride in strides if stride is not None), default=1)
+    if stride > min(height, width):
         raise UserError(
             "model",
-            f"{config.model} has a stride of {max(last.stride):g} pixels, and the "
+            f"{config.model} has a stride of {float(stride):g} pixels, and the "
             f"images are {size}; take larger images or a net for small ones",
         )
     return model, table
