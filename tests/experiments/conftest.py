@@ -1,6 +1,7 @@
 """A finished run, for the tests of what can be done with one."""
 
 import pytest
+import small_training
 
 from experiments.pooling_comparison import Config, run
 
@@ -27,3 +28,27 @@ def finished_run(tmp_path_factory):
         workdir=str(workdir),
     )
     return workdir, run(config)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """A folder in which small training runs keep what they compile."""
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture
+def small(monkeypatch, programs):
+    """Small training runs without what they have in common."""
+    small_training.spare(monkeypatch, programs)
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory, programs):
+    """The directory and results of a small training run that nothing stopped.
+
+    No test may change the directory.
+    """
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        small_training.spare(patch, programs)
+        return workdir, small_training.run(workdir)

@@ -1,0 +1,90 @@
+"""A training run so small that a test can make many, and what must come of it."""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import flax.linen as nn
+
+from cnnlab import data
+from cnnlab.models.network import Network
+from cnnlab.models.registry import models
+from cnnlab.reporting import report
+from experiments import compile_cache, train
+
+# Two epochs of four steps, and three steps of a third.
+SMALL = train.Config(
+    model="tiny",
+    image_size=16,
+    train_examples=80,
+    validation_fraction=0.2,
+    batch_size=16,
+    steps=11,
+    learning_rate=0.05,
+    seeds=2,
+    seed_engine="loop",
+    progress="none",
+)
+
+
+class Tiny(Network, kw_only=True):
+    """A net with all that a checkpoint has to hold, and with draws."""
+
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = self.norm(train)()(self.subsample(x, 4, 4, train=train))
+        x = nn.Dropout(0.1, deterministic=not train)(x.reshape(x.shape[0], -1))
+        return nn.Dense(self.num_classes)(x)
+
+
+@functools.cache
+def glyphs():
+    """The set of `SMALL`, with a few test images."""
+    drawn = data.load("glyphs", image_size=16, train_examples=80)
+    return dataclasses.replace(drawn, test=drawn.test.first(40))
+
+
+def spare(patch, programs):
+    """Spares runs what they have in common: images, figures, compiled programs."""
+    drawn, kept_in = glyphs(), compile_cache.kept_in
+    patch.setitem(models._functions, "tiny", Tiny)
+    patch.setattr(data, "load", lambda *args, **more: drawn)
+    patch.setattr(report, "figure_paths", lambda *args: [])
+    patch.setattr(report, "write", lambda *args: None)
+    patch.setattr(compile_cache, "kept_in", lambda folder: kept_in(programs))
+
+
+def run(workdir, **changes):
+    """The results of the small configuration in a directory."""
+    return train.run(at(workdir, **changes))
+
+
+def at(workdir, **changes):
+    """The small configuration in a directory."""
+    return dataclasses.replace(SMALL, workdir=str(workdir), **changes)
+
+
+def lines(workdir):
+    """What metrics.jsonl must have however often a run was stopped: all but times."""
+    with open(Path(workdir) / "metrics.jsonl") as file:
+        stored = [json.loads(line) for line in file]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in stored]
+
+
+def facts(results):
+    """What a run must come to however often it was stopped."""
+    return [
+        {k: v for k, v in seed.items() if k not in ("seconds", "step_seconds")}
+        for arm in results["arms"]
+        for seed in arm["seeds"]
+    ]
+
+
+def assert_same(workdir, results, uninterrupted):
+    """Holds a run that was stopped to the one that was not."""
+    wanted_workdir, wanted = uninterrupted
+    assert facts(results) == facts(wanted)
+    assert lines(workdir) == lines(wanted_workdir)

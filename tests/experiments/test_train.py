@@ -1,0 +1,374 @@
+"""What a training run writes, and what it refuses."""
+
+import json
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from small_training import at, facts, glyphs, lines, run, spare
+
+from cnnlab import training
+from cnnlab.errors import UserError
+from cnnlab.models import load_pretrained
+from cnnlab.training import checkpoint
+from experiments import compile_cache, event_files, export, flags, train, training_run
+from experiments.early_stopping import Patience
+from experiments.run_checkpoints import RunCheckpoints
+from experiments.workdir import WorkDirectory
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+def stored(workdir, name):
+    return json.loads((Path(workdir) / name).read_text())
+
+
+def test_results_follow_from_what_is_stored(uninterrupted):
+    workdir, results = uninterrupted
+    assert stored(workdir, "results.json") == json.loads(json.dumps(results))
+    assert results["status"] == "complete"
+    (arm,) = results["arms"]
+    for seed in arm["seeds"]:
+        folder = workdir / "checkpoints" / "tiny" / f"seed{seed['seed']}"
+        tree = checkpoint.restore(folder / str(seed["steps"]))
+        assert checkpoint.params_hash(tree["params"]) == seed["params_hash"]
+        with np.load(workdir / f"predictions/tiny/seed{seed['seed']}.npz") as file:
+            right = np.mean(file["logits"].argmax(-1) == glyphs().test.labels)
+        assert seed["test_accuracy"] == pytest.approx(right, abs=1e-12)
+    first, second = (seed["params_hash"] for seed in arm["seeds"])
+    assert first != second
+
+
+def test_lines_tell_each_epoch_of_each_seed_once(uninterrupted):
+    workdir, _ = uninterrupted
+    places = [
+        (line["seed"], line["split"], line["epoch"], line["step"])
+        for line in lines(workdir)
+    ]
+    # The last epoch is cut short by the number of steps.
+    assert sorted(places) == sorted(
+        [
+            (seed, split, epoch, step)
+            for seed in (0, 1)
+            for split in ("train", "validation")
+            for epoch, step in ((1, 4), (2, 8), (3, 11))
+        ]
+        + [(seed, "test", 3, 11) for seed in (0, 1)]
+    )
+
+
+def test_a_trained_net_is_loaded_and_exported(tmp_path):
+    """With an option of the model, averaged weights and a recipe of another kind."""
+    workdir = tmp_path / "run"
+    results = run(
+        workdir, pool="avg_pool", ema_decay=0.9, seeds=1, augment=("random_flip",)
+    )
+    (seed,) = results["arms"][0]["seeds"]
+    loaded = training.load(workdir)
+    tree = checkpoint.restore(
+        workdir / "checkpoints" / "tiny_pool_avg_pool_" / "seed0" / "11"
+    )
+    assert loaded.config.arm == "tiny[pool=avg_pool]"
+    assert loaded.config.description.options == {"pool": "avg_pool"}
+    averaged = checkpoint.params_hash(tree["average"])
+    assert seed["params_hash"] == averaged != checkpoint.params_hash(tree["params"])
+    with np.load(workdir / "predictions/tiny_pool_avg_pool_/seed0.npz") as file:
+        logits = file["logits"]
+    images = glyphs().test.images
+    np.testing.assert_array_equal(loaded.predict(images), logits)
+    path = export.run(
+        export.Config(checkpoint=str(workdir), output=str(tmp_path / "a.safetensors"))
+    )
+    exported = load_pretrained(loaded.config.description.create(), path)
+    jax.tree.map(np.testing.assert_array_equal, exported, loaded.variables)
+
+
+@pytest.mark.parametrize("change", [{"overwrite": False}, {"progress": "lines"}])
+def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch, capsys, change):
+    workdir, results = uninterrupted
+    monkeypatch.setattr(training_run.TrainingRun, "train", None)
+    train.main(at(workdir, **change))
+    shown = capsys.readouterr().out
+    assert "--overwrite runs it again" in shown and f"{workdir}/report.html" in shown
+
+
+def test_the_engine_is_settled_once(tmp_path, monkeypatch):
+    from cnnlab.training import fastest
+
+    workdir = tmp_path / "run"
+    timed = []
+
+    def slowest_first(engines, *args, **more):
+        timed.append([engine.name for engine in engines])
+        return engines[1], {engine.name: 0.1 for engine in engines}
+
+    monkeypatch.setattr(fastest, "fastest", slowest_first)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(workdir, seed_engine="auto")
+    config = stored(workdir, "config.json")
+    assert config["seed_engine"] == timed[0][1] == "map"
+    assert set(config["seed_engine_seconds"]) >= {"loop", "map", "vmap"}
+    results = run(workdir, seed_engine="auto")
+    assert len(timed) == 1
+    assert results["environment"]["seed_engine"] == "map"
+    assert stored(workdir, "config.json") == config
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """The directory of a run with a checkpoint."""
+    save = RunCheckpoints.save
+
+    def save_and_end(self, *args):
+        save(self, *args)
+        _interrupt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "save", save_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def refused(workdir, message, **changes):
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        run(workdir, **changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, there", [("jax", "'0.1'"), ("cpu_threads", "999"), ("seed_engine", "'vmap'")]
+)
+def test_going_on_elsewhere_has_to_be_allowed(begun, capsys, name, there):
+    config = stored(begun, "config.json")
+    place = config if name == "seed_engine" else config["environment"]
+    here = place[name]
+    place[name] = there = json.loads(there.replace("'", '"'))
+    (begun / "config.json").write_text(json.dumps(config))
+    refused(begun, f"allow_rounding: '.*' was begun with {name} {there}, and this is")
+    run(begun, allow_rounding=True, progress="lines")
+    assert f"the run was begun with {name} {there}" in capsys.readouterr().err
+    # What it was begun with is not forgotten.
+    config = stored(begun, "config.json")
+    (earlier,) = config["earlier_environments"]
+    assert earlier[name] == there
+    assert (config if name == "seed_engine" else config["environment"])[name] == here
+
+
+def test_another_engine_is_refused(begun):
+    refused(
+        begun,
+        "allow_rounding: .* was begun with seed_engine loop, and this is vmap; "
+        "--allow_rounding goes on",
+        seed_engine="vmap",
+    )
+
+
+def test_a_checkpoint_of_another_run_is_refused(begun, tmp_path):
+    folder = begun / "checkpoints" / "tiny"
+    os.rename(folder / "seed1", tmp_path / "seed1")
+    os.rename(folder / "seed0", folder / "seed1")
+    os.rename(tmp_path / "seed1", folder / "seed0")
+    refused(begun, "workdir: '.*seed0' holds a checkpoint of another run: seed is 1 ")
+    other = at(tmp_path / "other", learning_rate=0.06)
+    WorkDirectory.open(other).close()
+    os.rename(begun / "checkpoints", tmp_path / "other" / "checkpoints")
+    refused(
+        tmp_path / "other",
+        "workdir: .* another run: learning_rate is 0.05 there and 0.06 here",
+        learning_rate=0.06,
+    )
+
+
+def test_another_configuration_or_process_is_refused(begun):
+    refused(begun, "workdir: .*learning_rate is 0.05 there and 0.1", learning_rate=0.1)
+    with WorkDirectory.open(at(begun)):
+        refused(begun, f"workdir: .* in use by another process .pid {os.getpid()}")
+    assert run(begun)["status"] == "complete"
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    with pytest.raises(SystemExit) as ended:
+        _main(at(workdir, learning_rate=1e30, clip=0.0))
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("--learning_rate: the loss is not finite at step ")
+    for part in (" of tiny, seed 0, at a peak rate of 1e+30;", "checkpoint is none"):
+        assert part in line
+    assert not (workdir / "results.json").exists()
+
+
+def test_weights_that_are_not_finite_are_no_good_checkpoint(tmp_path, monkeypatch):
+    states = training_run.Stepper.states
+
+    def spoilt(self):
+        made = states(self)
+        if self._epoch == 1:
+            made[1].params["Dense_0"]["bias"] = np.float32([np.nan])
+        return made
+
+    monkeypatch.setattr(training_run.Stepper, "states", spoilt)
+    refused(
+        tmp_path / "run",
+        "learning_rate: the weights are not finite after step 8 of tiny, seed 1, .*; "
+        f"the last good checkpoint is {tmp_path}/run/checkpoints/tiny/seed1/4$",
+    )
+
+
+def _main(config):
+    """The program, as its command starts it."""
+    argv = flags.command_line(config).replace("'", "").split()[3:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["train", *argv, "--progress=none"])
+        flags.main(train.Config, train.main, usage="")
+
+
+def _interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def records(path):
+    """The events of a file, by the package that others read them with."""
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import masked_crc32c
+
+    content, at = path.read_bytes(), 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        data = content[at + 12 : at + 12 + length]
+        sums = [content[at + 8 : at + 12], content[at + 12 + length :][:4]]
+        for part, sum_ in zip((content[at : at + 8], data), sums, strict=True):
+            assert struct.pack("<I", masked_crc32c(part)) == sum_
+        yield Event.FromString(data)
+        at += 16 + length
+
+
+def test_event_files_hold_the_lines_however_often_a_run_goes_on(
+    begun, uninterrupted, tmp_path
+):
+    run(begun, tensorboard=True)
+    told = {}
+    for path in (begun / "tensorboard").rglob("*tfevents*"):
+        arm, seed, split = path.parent.relative_to(begun / "tensorboard").parts
+        version, *events = records(path)
+        assert version.file_version == "brain.Event:2"
+        for event in events:
+            (value,) = event.summary.value
+            place = arm, seed, split, event.step, value.tag
+            assert place not in told
+            told[place] = value.simple_value
+    wanted = {
+        ("tiny", f"seed{line['seed']}", line["split"], line["step"], tag): line[tag]
+        for line in lines(uninterrupted[0])
+        for tag in ("loss", "accuracy", "learning_rate")
+    }
+    assert told == pytest.approx(wanted, rel=1e-6)
+
+
+def test_event_files_need_their_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(event_files.importlib.util, "find_spec", lambda name: None)
+    message = r"tensorboard: needs tensorboardX: pip install 'cnnlab\[tensorboard\]'"
+    refused(tmp_path / "run", message, tensorboard=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_patience_keeps_the_first_best_and_takes_no_step_twice():
+    patience = Patience(2)
+    told = []
+    for step, accuracy in ((4, 0.5), (4, 0.9), (8, 0.7), (12, 0.7), (16, 0.6), (20, 1)):
+        patience.note(step, accuracy)
+        told.append((patience.accuracy, patience.step, patience.settled))
+    assert told == [
+        (0.5, 4, False),
+        (0.5, 4, False),
+        (0.7, 8, False),
+        (0.7, 8, False),
+        (0.7, 8, True),
+        (0.7, 8, True),
+    ]
+    forever = Patience(0)
+    for step in range(1, 9):
+        forever.note(step, 1 / step)
+    assert not forever.settled and forever.step == 1
+
+
+def test_early_stopping_takes_each_seeds_best(tmp_path, monkeypatch):
+    # By epoch, then seed: settled after two epochs without a better one.
+    accuracies = [0.5, 0.1, 0.4, 0.3, 0.5, 0.2, 0.9, 0.1]
+    made, evaluate = [], training.evaluate
+
+    def told(*args):
+        score, logits = evaluate(*args)
+        made.append(args)
+        if len(made) == 5 and not stopped:
+            stopped.append(made.pop())
+            _interrupt()
+        return score._replace(accuracy=accuracies[len(made) - 1]), logits
+
+    stopped = []
+    monkeypatch.setattr(training, "evaluate", told)
+    changes = {"steps": 40, "patience": 2, "keep": 2}
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", **changes)
+    results = run(tmp_path / "run", **changes)
+    best = [(seed["steps"], seed["validation_accuracy"]) for seed in facts(results)]
+    assert best == [(4, 0.5), (8, 0.3)]
+    assert len(made) == 8
+    for seed, (step, _) in enumerate(best):
+        loaded = training.load(tmp_path / "run", seed=seed)
+        assert loaded.config.steps == step
+
+
+@pytest.mark.slow
+def test_a_second_start_compiles_nothing(tmp_path, monkeypatch):
+    """Neither one that goes on nor one that has to begin again."""
+    monkeypatch.undo()
+    workdir = tmp_path / "run"
+    folder = workdir / "compile_cache"
+    spare(monkeypatch, folder)
+    jax.clear_caches()
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "predictor", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(workdir, validation_fraction=0.0)
+    jax.clear_caches()
+    run(workdir, validation_fraction=0.0)
+    kept = {path.name for path in folder.glob("*-cache")}
+    # Quick compilations are among them.
+    assert len(kept) > 20
+    for removed in ("results.json", "metrics.jsonl"):
+        (workdir / removed).unlink()
+        shutil.rmtree(workdir / "checkpoints")
+        (workdir / "checkpoints").mkdir()
+        jax.clear_caches()
+        run(workdir, validation_fraction=0.0)
+        assert {path.name for path in folder.glob("*-cache")} == kept
+        (workdir / "metrics.jsonl").touch()
+
+
+def test_a_program_that_was_half_written_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    whole, torn, empty = (tmp_path / f"{name}-cache" for name in "abc")
+    whole.write_bytes(zlib.compress(b"program"))
+    empty.touch()
+    torn.write_bytes(zlib.compress(b"another")[:-3])
+    os.utime(empty, (0, 0))
+    os.utime(whole, (1, 1))
+    before = jax.config.jax_compilation_cache_dir
+    with compile_cache.kept_in(tmp_path):
+        # All processes before came to their end.
+        assert whole.exists() and torn.exists() and empty.exists()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path)
+    assert jax.config.jax_compilation_cache_dir == before
+    with pytest.raises(KeyboardInterrupt), compile_cache.kept_in(tmp_path):
+        _interrupt()
+    with compile_cache.kept_in(tmp_path):
+        assert whole.exists() and not torn.exists() and not empty.exists()
