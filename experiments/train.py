@@ -154,7 +154,7 @@ def _results(
     config: Config, planned, directory: WorkDirectory, run, checkpoints, records
 ) -> dict[str, Any]:
     from cnnlab.reporting import report
-    from experiments import training_results
+    from experiments import determinism, training_results
     from experiments.environment import environment
 
     job = planned.job
@@ -163,6 +163,8 @@ def _results(
         for record in records
     ]
     engine = directory.description()["seed_engine"]
+    made_with = environment() | {"seed_engine": engine}
+    unordered = determinism.unordered_operations(job)
     results = {
         "schema": 1,
         "experiment": config.experiment,
@@ -170,12 +172,14 @@ def _results(
         "command": flags.command_line(config),
         "config_hash": flags.configuration_hash(config),
         "status": "complete",
-        "environment": environment() | {"seed_engine": engine},
+        "environment": made_with,
         "config": flags.as_json(config, identity_only=True),
         "recipe": dataclasses.asdict(job.recipe),
         "dataset": training_results.dataset(job),
         "arms": [training_results.arm(planned, config.model, seeds)],
         "comparisons": [],
+        "unordered_operations": unordered,
+        "notes": determinism.note(unordered, made_with["platform"]),
         "compile_seconds": run.compile_seconds,
         "seconds": sum(seed["seconds"] for seed in seeds),
     }
