@@ -1,7 +1,7 @@
 """Flags, help, the canonical hash and the whole `main` of an experiment, from one
 typed frozen dataclass.
 
-Field types are int, float, str, bool, `tuple[str, ...]`, `tuple[float, ...]`, and each
+Field types are int, float, str, bool, tuples of any number of the first three, and each
 of these but bool `| None`, which is typed as "none".
 """
 

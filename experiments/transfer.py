@@ -52,8 +52,8 @@ class Config(RunFlags):
         "training images to have, validation included; every run is as many steps "
         "long as the recipe makes that of the largest size",
     )
-    freeze: tuple[str, ...] = flags.field(
-        (),
+    freeze: tuple[str, ...] | None = flags.field(
+        None,
         "globs of parameters, or of the layers they are in, that stay as the backbone "
         "has them; none means that everything is trained",
     )
@@ -73,7 +73,7 @@ class Config(RunFlags):
         if not self.sizes:
             raise UserError("sizes", "is empty; give at least one")
         for name in ("sizes", "freeze"):
-            values = getattr(self, name)
+            values = getattr(self, name) or ()
             for value in values:
                 if values.count(value) > 1:
                     raise UserError(name, f"{value} is given twice")

@@ -133,7 +133,7 @@ def _frozen(
             "dataset", f"{net.name} does not fit {size} images: {error}"
         ) from error
     try:
-        return transfer.matching(fresh["params"], config.freeze, spared=head)
+        return transfer.matching(fresh["params"], config.freeze or (), spared=head)
     except ValueError as error:
         raise UserError("freeze", str(error)) from error
 
