@@ -29,7 +29,7 @@ class Plan:
     """A net, and the steps that train it.
 
     Attributes:
-        options: those of the model that flags set.
+        options: those of the model that flags set, to make it again.
         macs: multiply-accumulates of an image.
     """
 
@@ -61,8 +61,8 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
     steps = recipe.total_steps(remaining // recipe.batch_size)
     options = net_options(config)
     model, table = _fitted(config, options, dataset)
-    if config.dtype == "bfloat16":
-        model = model.clone(dtype="bfloat16")
+    computed = {"dtype": "bfloat16"} if config.dtype == "bfloat16" else {}
+    model = model.clone(dtype=computed.get("dtype"))
     task = Task(
         model=model,
         optimizer=training.optimizer_of(recipe, steps),
@@ -84,7 +84,7 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
             seeds=tuple(range(config.seeds)),
             dtype=config.dtype,
         ),
-        options=options,
+        options=options | computed,
         parameters=table.parameters,
         macs=table.macs,
     )

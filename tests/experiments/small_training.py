@@ -37,7 +37,7 @@ class Tiny(Network, kw_only=True):
     def __call__(self, x, *, train=False):
         x = self.norm(train)()(self.subsample(x, 4, 4, train=train))
         x = nn.Dropout(0.1, deterministic=not train)(x.reshape(x.shape[0], -1))
-        return nn.Dense(self.num_classes)(x)
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
 
 @functools.cache

@@ -63,10 +63,15 @@ def test_lines_tell_each_epoch_of_each_seed_once(uninterrupted):
 
 
 def test_a_trained_net_is_loaded_and_exported(tmp_path):
-    """With an option of the model, averaged weights and a recipe of another kind."""
+    """With options of the model, averaged weights and augmented images."""
     workdir = tmp_path / "run"
     results = run(
-        workdir, pool="avg_pool", ema_decay=0.9, seeds=1, augment=("random_flip",)
+        workdir,
+        pool="avg_pool",
+        dtype="bfloat16",
+        ema_decay=0.9,
+        augment=("random_flip",),
+        seeds=1,
     )
     (seed,) = results["arms"][0]["seeds"]
     loaded = training.load(workdir)
@@ -74,7 +79,8 @@ def test_a_trained_net_is_loaded_and_exported(tmp_path):
         workdir / "checkpoints" / "tiny_pool_avg_pool_" / "seed0" / "11"
     )
     assert loaded.config.arm == "tiny[pool=avg_pool]"
-    assert loaded.config.description.options == {"pool": "avg_pool"}
+    options = {"pool": "avg_pool", "dtype": "bfloat16"}
+    assert loaded.config.description.options == options
     averaged = checkpoint.params_hash(tree["average"])
     assert seed["params_hash"] == averaged != checkpoint.params_hash(tree["params"])
     with np.load(workdir / "predictions/tiny_pool_avg_pool_/seed0.npz") as file:
