@@ -101,7 +101,7 @@ class Progress:
                 self._run["loss"] = float(loss)
             if accuracy is not None:
                 self._run["accuracy"] = float(accuracy)
-            if self._kind == "lines":
+            if steps and self._kind == "lines":
                 self._tell_now_and_then(self._run)
 
     def skip(self, steps: int) -> None:

@@ -88,6 +88,24 @@ def test_lines_has_one_line_for_each_finished_run():
     ]
 
 
+def test_lines_tell_now_and_then_how_far_a_long_run_is():
+    stream, clock = io.StringIO(), Clock()
+    hours, told = 2, []
+    with Progress("lines", 3600 * hours, stream, clock) as progress:
+        progress.run(arm="resnet20", seed=None, epochs=10)
+        for second in range(1, 3600 * hours + 1):
+            clock.now = float(second)
+            progress.update(1, epoch=1 + second // 720, loss=0.5)
+            if len(stream.getvalue().splitlines()) > len(told):
+                told.append(second)
+    # The first soon; then never silent for more than a minute.
+    assert told[0] == 5
+    assert max(b - a for a, b in itertools.pairwise(told)) == 60
+    assert len(told) < 60 * hours + 40
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "resnet20: epoch 1/10, loss 0.500, 5.0 s, 1:59:55 left"
+
+
 def test_a_run_cut_short_is_not_told_as_finished():
     stream = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
