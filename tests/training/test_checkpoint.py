@@ -47,6 +47,7 @@ def test_a_restored_network_predicts_as_before(tmp_path):
     assert params_hash(restored) == params_hash(variables)
     data = tiny.data()
     images = data.scaling(data.images)
+    restored = jax.tree.map(jnp.asarray, restored)
     np.testing.assert_array_equal(
         model.apply(restored, images), model.apply(variables, images)
     )
