@@ -258,8 +258,12 @@ def records(path):
 
 
 def test_event_files_hold_the_lines_however_often_a_run_goes_on(
-    begun, uninterrupted, tmp_path
+    begun, uninterrupted, monkeypatch
 ):
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "predictor", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(begun, tensorboard=True)
     run(begun, tensorboard=True)
     told = {}
     for path in (begun / "tensorboard").rglob("*tfevents*"):

@@ -10,6 +10,7 @@ import pytest
 from small_training import (
     assert_same,
     at,
+    facts,
     lines,
     run,
     spare,
@@ -20,7 +21,6 @@ from cnnlab.errors import UserError
 from cnnlab.training import checkpoint, snapshots
 from experiments import train, training_run
 from experiments.preemption import Terminated
-from experiments.run_checkpoints import RunCheckpoints
 from experiments.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -189,14 +189,29 @@ def test_sigterm_while_validating_leaves_that_to_be_done(
         patch.setattr(training, "evaluate", after(training.evaluate))
         assert "step 4 of" in terminated(workdir)
     assert lines(workdir) == []
-    # One seed's checkpoint may then come to have the lines, and the other's not.
+    assert_same(workdir, run(workdir), uninterrupted)
+
+
+def test_one_seeds_checkpoint_may_know_of_an_epochs_end(tmp_path, monkeypatch):
+    workdir, patience = tmp_path / "run", {"patience": 9}
+    evaluate = training.evaluate
+
+    def evaluate_alike(*args):
+        score, logits = evaluate(*args)
+        return score._replace(accuracy=0.5), logits
+
     with monkeypatch.context() as patch:
-        patch.setattr(RunCheckpoints, "wait", interrupt)
+        patch.setattr(training, "evaluate", after(evaluate))
+        terminated(workdir, **patience)
+    monkeypatch.setattr(training, "evaluate", evaluate_alike)
+    with monkeypatch.context() as patch:
         patch.setattr(snapshots.Snapshots, "save", once(snapshots.Snapshots.save))
         with pytest.raises(KeyboardInterrupt):
-            run(workdir)
+            run(workdir, **patience)
     assert len(lines(workdir)) == 4
-    assert_same(workdir, run(workdir), uninterrupted)
+    # The first of equal ones is best, for both.
+    assert [seed["steps"] for seed in facts(run(workdir, **patience))] == [4, 4]
+    assert len(lines(workdir)) == 12 + 2
 
 
 def interrupt(*_, **__):
