@@ -1,5 +1,6 @@
 """The optimizer of a recipe, whose peak rate is data: rates share compiled code."""
 
+import functools
 from typing import Any
 
 import jax
@@ -13,6 +14,8 @@ from cnnlab.training.schedules import schedules
 from cnnlab.training.state import TrainState
 
 
+# One object for one recipe, so that what is compiled with it is compiled once.
+@functools.lru_cache(maxsize=64)
 def optimizer_of(recipe: Recipe, total_steps: int) -> optax.GradientTransformation:
     """The recipe's optimizer for a run of so many steps, at the recipe's peak rate.
 
