@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import os
 import shlex
 import sys
 import textwrap
@@ -107,7 +108,7 @@ def parse(
     """
     if any(word in _HELP for word in argv):
         text = usage() if callable(usage) else usage
-        print(help_text(config_class, text))
+        print(help_text(config_class, text), flush=True)
         raise SystemExit(0)
     values = _define(config_class)
     try:
@@ -176,6 +177,11 @@ def main(
         same = "the same command" + (" without --overwrite" if overwrite else "")
         with prompt_interrupt(line=f"interrupted; {same} goes on from what is stored"):
             run(config)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read what is printed has gone, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
     except UserError as error:
         end(f"--{error}", 2)
     except UnexpectedArgument as error:

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import re
 import shlex
 import subprocess
@@ -264,3 +265,12 @@ def test_reading_flags_imports_nothing_heavy():
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_reader_that_goes_early_is_no_fault():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "experiments.export", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
