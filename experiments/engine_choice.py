@@ -9,10 +9,12 @@ from experiments.workdir import WorkDirectory
 
 # What the same bits need to be the same.
 _ROUNDING = (
+    "cnnlab",
     "jax",
     "jaxlib",
     "flax",
     "optax",
+    "numpy",
     "platform",
     "device_kind",
     "device_count",

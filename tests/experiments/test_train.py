@@ -150,7 +150,8 @@ def refused(workdir, message, **changes):
 
 
 @pytest.mark.parametrize(
-    "name, there", [("jax", "'0.1'"), ("cpu_threads", "999"), ("seed_engine", "'vmap'")]
+    "name, there",
+    [("cnnlab", "'0.0'"), ("cpu_threads", "999"), ("seed_engine", "'vmap'")],
 )
 def test_going_on_elsewhere_has_to_be_allowed(begun, capsys, name, there):
     config = stored(begun, "config.json")
