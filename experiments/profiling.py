@@ -22,6 +22,13 @@ def steps_of(text: str | None) -> tuple[int, int] | None:
     )
 
 
+def refuse_beyond(text: str | None, steps: int) -> None:
+    """Raises a UserError where a trace begins after so many steps, and so never."""
+    traced = steps_of(text)
+    if traced and traced[0] >= steps:
+        raise UserError("profile", f"'{text}' begins after the run's {steps:,} steps")
+
+
 class Profile:
     """Traces the steps from one to another; none where `steps` is None."""
 

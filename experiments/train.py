@@ -98,6 +98,7 @@ def _run(config: Config) -> dict[str, Any]:
     )
     planned = plan(config, recipe, dataset)
     engine_choice.refuse_unfit(config, planned.job)
+    profiling.refuse_beyond(config.profile, planned.job.steps)
     with (
         WorkDirectory.open(config) as directory,
         termination() as asked_to_stop,

@@ -120,6 +120,11 @@ def test_a_wrong_value_is_named_by_its_flag(tmp_path, change, message):
         ),
         (
             (28, 28, 1),
+            {"profile": "30:31"},
+            "profile: '30:31' begins after the run's 30 steps",
+        ),
+        (
+            (28, 28, 1),
             {"seed_engine": "vmap"},
             "seed_engine: 'vmap' needs more than one seed; here serve auto, loop",
         ),
