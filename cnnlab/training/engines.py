@@ -1,7 +1,9 @@
 """Training several seeds of one net: one after the other, or as one program.
 
 An engine packs the states of all seeds in the form that it works on, and makes steps of
-all of them. What a seed computes is the same in each, but for rounding.
+all of them. What a seed computes is the same in each, but for rounding. In float64 it
+stays so for many steps; in float32 the first step agrees, and later ones part, as
+training is chaotic.
 """
 
 import dataclasses
