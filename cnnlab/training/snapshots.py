@@ -39,7 +39,8 @@ class Snapshots:
     that cannot be written is a `UserError` about `workdir` of the next call.
 
     Args:
-        keep: how many of the last are kept, besides that of the best score.
+        keep: how many of the last are kept, and for each the best up to it, as a run
+            may go on from any of them.
     """
 
     def __init__(self, folder: Path, *, keep: int = 2):
@@ -198,8 +199,12 @@ class Snapshots:
 
     def _retire(self) -> None:
         scored = {step: s for step, s in self._scores.items() if s is not None}
-        best = max(sorted(scored), key=scored.get, default=None)
-        for step in set(self.steps[: -self._keep]) - {best}:
+        last = self.steps[-self._keep :]
+        best = {
+            max((s for s in sorted(scored) if s <= step), key=scored.get, default=None)
+            for step in last
+        }
+        for step in set(self.steps) - best.union(last):
             self._remove(step)
 
     def _remove(self, step: int) -> None:

@@ -186,7 +186,8 @@ def test_the_last_and_the_best_are_kept(tmp_path, keep):
                 snapshots = Snapshots(folder, keep=keep)
             snapshots.save(step, {"step": np.int32(step)}, score=score)
             snapshots.wait()
-            kept = {best[step - 1], *range(max(1, step - keep + 1), step + 1)}
+            last = range(max(1, step - keep + 1), step + 1)
+            kept = {*last, *(best[each - 1] for each in last)}
             assert set(map(int, names(folder))) == kept == set(snapshots.steps)
         snapshots.__exit__(None, None, None)
 
