@@ -1,6 +1,9 @@
 """What keeps a run's bits from repeating, where XLA is free to choose its order."""
 
+import re
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +22,8 @@ UNORDERED = {
     "conv_general_dilated": "a stock convolution",
 }
 
+_ORDERED = re.compile(r"--xla_gpu_deterministic_ops(=true|=1)?(\s|$)", re.IGNORECASE)
+
 
 def unordered_operations(job: Job) -> dict[str, int]:
     """How many of each of `UNORDERED` a training step has, read from its program."""
@@ -29,12 +34,18 @@ def unordered_operations(job: Job) -> dict[str, int]:
     return {name: found[name] for name in UNORDERED if found[name]}
 
 
-def note(found: dict[str, int], platform: str) -> list[str]:
-    """What a report says of it; nothing on a CPU, which keeps one order."""
-    if platform == "cpu" or not found:
+def note(found: dict[str, int], environment: Mapping[str, Any]) -> list[str]:
+    """What a report says of it; nothing but on a GPU: all others keep one order."""
+    if environment["platform"] != "gpu" or not found:
         return []
     listed = ", ".join(f"{count} x {UNORDERED[name]}" for name, count in found.items())
+    if _ORDERED.search(environment["xla_flags"]):
+        return [
+            "XLA was told to keep one order (--xla_gpu_deterministic_ops=true). "
+            "Without it these operations of a step may give other bits in every run: "
+            f"{listed}."
+        ]
     return [
-        "XLA was told to keep one order (--xla_gpu_deterministic_ops=true). Without it "
-        f"these operations of a step would give other bits in every run: {listed}."
+        "XLA was not told to keep one order (--xla_gpu_deterministic_ops=true), and "
+        f"these operations of a step may give other bits in every run: {listed}."
     ]

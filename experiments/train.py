@@ -180,7 +180,7 @@ def _results(
         "arms": [training_results.arm(planned, config.model, seeds)],
         "comparisons": [],
         "unordered_operations": unordered,
-        "notes": determinism.note(unordered, made_with["platform"]),
+        "notes": determinism.note(unordered, made_with),
         "compile_seconds": run.compile_seconds,
         "seconds": sum(seed["seconds"] for seed in seeds),
     }

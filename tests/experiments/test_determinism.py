@@ -61,6 +61,17 @@ class Plain(nn.Module):
 
 
 def test_a_report_speaks_of_them_on_a_gpu_alone():
-    assert note({"scatter-add": 2}, "cpu") == note({}, "gpu") == []
-    (line,) = note({"scatter-add": 2, "convolution": 1}, "gpu")
+    gpu = {"platform": "gpu", "xla_flags": ""}
+    assert note({"scatter-add": 2}, gpu | {"platform": "cpu"}) == note({}, gpu) == []
+    (line,) = note({"scatter-add": 2, "convolution": 1}, gpu)
     assert "2 x a scatter that adds, 1 x a gradient of a convolution" in line
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [("=true", "was told"), ("", "was told"), ("=false", "was not told")],
+)
+def test_a_report_claims_no_order_that_was_not_asked_for(value, said):
+    flags = f"--xla_a=1 --xla_gpu_deterministic_ops{value}"
+    (line,) = note({"convolution": 1}, {"platform": "gpu", "xla_flags": flags})
+    assert line.startswith(f"XLA {said} to keep one order")
