@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnlab.errors import UserError
-from experiments import flags, memory
+from experiments.harness import flags, memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def run(config: Config) -> Iterator[dict[str, Any]]:
 
 def main(config: Config) -> None:
     """Prints the rows and their mean ratios, and writes them down."""
-    from experiments.environment import environment
+    from experiments.harness.environment import environment
 
     if config.suite not in ("ops", "pools"):
         # As in the experiments that train; operators are timed as in a user's program.
@@ -179,7 +179,7 @@ def _folder(config: Config) -> pathlib.Path:
 def _write(folder: pathlib.Path, results: Mapping) -> None:
     from cnnlab.reporting import style
     from experiments.benchmarking import chart
-    from experiments.storage import encode, write_whole
+    from experiments.harness.storage import encode, write_whole
 
     picture = io.BytesIO()
     with style.house():

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments import flags, networks
-from experiments.refusals import refuse_below, refuse_given
+from experiments.harness import flags, networks
+from experiments.harness.refusals import refuse_below, refuse_given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _refuse_no_file(path: Path) -> None:
 
 
 def _write(path: str | None, content: Any) -> None:
-    from experiments.storage import encode
+    from experiments.harness.storage import encode
 
     if path is None:
         return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cnnlab.errors import UserError
-from experiments import checkpoints, flags
+from experiments.harness import checkpoints, flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def run(config: Config) -> Path:
     """
     from cnnlab.models.pretrained import encode_weights
     from cnnlab.run_layout import arm_directory
-    from experiments.storage import write_whole
+    from experiments.harness.storage import write_whole
 
     config = flags.checked(config)
     _, variables, net = checkpoints.load(config.checkpoint)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments import flags, memory, workdir
-from experiments.storage import storing
-from experiments.workdir import WorkDirectory, stored_results
+from experiments.harness import flags, memory, workdir
+from experiments.harness.storage import storing
+from experiments.harness.workdir import WorkDirectory, stored_results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +176,7 @@ def run(config: Config) -> dict[str, Any]:
 
     from cnnlab import data
     from cnnlab.reporting import report
-    from experiments.comparison_plan import plan
+    from experiments.comparing.plan import plan
 
     dataset = data.load(
         config.dataset,
@@ -216,11 +216,11 @@ def _compare(
 ) -> dict[str, Any]:
     """Trains every arm, then scores every net, and draws it together."""
     from cnnlab.statistics import compare
-    from experiments import scoring, summary
-    from experiments.arms import parameters
-    from experiments.comparison import Comparison, drop_unfinished
-    from experiments.environment import environment
-    from experiments.progress import Progress
+    from experiments.comparing import scoring, summary
+    from experiments.comparing.arms import parameters
+    from experiments.comparing.comparison import Comparison, drop_unfinished
+    from experiments.harness.environment import environment
+    from experiments.harness.progress import Progress
 
     _check_same_images(config, dataset, directory)
     drop_unfinished(directory)

@@ -18,9 +18,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from cnnlab.errors import UserError
-from experiments import checkpoints, flags, trained_net
-from experiments.refusals import refuse_below
-from experiments.trained_net import NORMALIZATION_HELP, NORMALIZATIONS, Net
+from experiments.harness import checkpoints, flags, trained_net
+from experiments.harness.refusals import refuse_below
+from experiments.harness.trained_net import NORMALIZATION_HELP, NORMALIZATIONS, Net
 
 _WIDTH = 79
 

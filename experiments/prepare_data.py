@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cnnlab.data.prepare import prepare
-from experiments import flags
+from experiments.harness import flags
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,8 @@ import math
 from typing import Any, ClassVar, NamedTuple
 
 from cnnlab.errors import UserError
-from experiments import flags, networks
-from experiments.refusals import refuse_below
+from experiments.harness import flags, networks
+from experiments.harness.refusals import refuse_below
 
 _LARGEST_SEED = 2**32 - 1
 

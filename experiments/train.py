@@ -17,12 +17,13 @@ loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
 import dataclasses
 from typing import Any, ClassVar
 
-from experiments import engine_choice, flags, profiling, terminal
-from experiments.preemption import termination
-from experiments.recipe_flags import chosen_recipe
-from experiments.run_flags import RunFlags
-from experiments.storage import storing
-from experiments.workdir import WorkDirectory, stored_results
+from experiments.harness import flags, profiling, terminal
+from experiments.harness.preemption import termination
+from experiments.harness.recipe_flags import chosen_recipe
+from experiments.harness.run_flags import RunFlags
+from experiments.harness.storage import storing
+from experiments.harness.workdir import WorkDirectory, stored_results
+from experiments.training import engine_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Config(RunFlags):
         super().validate()
         profiling.steps_of(self.profile)
         if self.tensorboard:
-            from experiments.event_files import require
+            from experiments.harness.event_files import require
 
             require()
         chosen_recipe(self)
@@ -85,9 +86,9 @@ def main(config: Config) -> None:
 
 def _run(config: Config) -> dict[str, Any]:
     from cnnlab import data
-    from experiments import compile_cache
-    from experiments.progress import Progress
-    from experiments.training_plan import plan
+    from experiments.harness import compile_cache
+    from experiments.harness.progress import Progress
+    from experiments.training.plan import plan
 
     recipe = chosen_recipe(config)
     dataset = data.load(
@@ -117,8 +118,8 @@ def _train(
     config: Config, planned, directory: WorkDirectory, progress, asked_to_stop
 ) -> dict[str, Any]:
     """Trains every seed, scores the nets, and draws it together."""
-    from experiments.run_checkpoints import RunCheckpoints
-    from experiments.training_run import TrainingRun
+    from experiments.training.run import TrainingRun
+    from experiments.training.run_checkpoints import RunCheckpoints
 
     job = planned.job
     identity = flags.as_json(config, identity_only=True)
@@ -155,8 +156,9 @@ def _results(
     config: Config, planned, directory: WorkDirectory, run, checkpoints, records
 ) -> dict[str, Any]:
     from cnnlab.reporting import report
-    from experiments import determinism, training_results
-    from experiments.environment import environment
+    from experiments.harness.environment import environment
+    from experiments.training import determinism
+    from experiments.training import results as training_results
 
     job = planned.job
     seeds = [
@@ -193,7 +195,7 @@ def _results(
 
 def usage() -> str:
     """What `--help` begins with."""
-    from experiments.recipe_flags import recipe_lines
+    from experiments.harness.recipe_flags import recipe_lines
 
     return f"{__doc__}\n{recipe_lines()}"
 

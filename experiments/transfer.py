@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments import checkpoints, engine_choice, flags, terminal, trained_net
-from experiments.preemption import termination
-from experiments.recipe_flags import chosen_recipe
-from experiments.refusals import refuse_below
-from experiments.run_flags import RunFlags
-from experiments.storage import storing
-from experiments.trained_net import NORMALIZATION_HELP, NORMALIZATIONS
-from experiments.workdir import WorkDirectory, stored_results
+from experiments.harness import checkpoints, flags, terminal, trained_net
+from experiments.harness.preemption import termination
+from experiments.harness.recipe_flags import chosen_recipe
+from experiments.harness.refusals import refuse_below
+from experiments.harness.run_flags import RunFlags
+from experiments.harness.storage import storing
+from experiments.harness.trained_net import NORMALIZATION_HELP, NORMALIZATIONS
+from experiments.harness.workdir import WorkDirectory, stored_results
+from experiments.training import engine_choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +115,10 @@ def main(config: Config) -> None:
 
 def _run(config: Config) -> dict[str, Any]:
     from cnnlab import data
-    from experiments import compile_cache, transfer_plan
-    from experiments.progress import Progress
-    from experiments.training_plan import net_options
+    from experiments.harness import compile_cache
+    from experiments.harness.progress import Progress
+    from experiments.training.plan import net_options
+    from experiments.transferring import plan as transfer_plan
 
     recipe = chosen_recipe(config)
     net = trained_net.load(config, net_options(config))
@@ -153,7 +155,7 @@ def _transfer(
     asked_to_stop,
 ) -> dict[str, Any]:
     """Trains every run, then scores every net, and draws it together."""
-    from experiments.transfer_runs import TransferRuns
+    from experiments.transferring.runs import TransferRuns
 
     runs = TransferRuns(config, backbone, directory, progress, asked_to_stop)
     records = [runs.train(plan.job) for plan in plans]
@@ -173,8 +175,9 @@ def _results(
 ) -> dict[str, Any]:
     from cnnlab.reporting import report
     from cnnlab.statistics import compare
-    from experiments import training_results, transfer_results
-    from experiments.environment import environment
+    from experiments.harness.environment import environment
+    from experiments.training import results as training_results
+    from experiments.transferring import results as transfer_results
 
     job, recipe = plans[0].job, chosen_recipe(config)
     arms = [
@@ -210,7 +213,7 @@ def _results(
 
 
 def _usage() -> str:
-    from experiments.recipe_flags import recipe_lines
+    from experiments.harness.recipe_flags import recipe_lines
 
     return f"{__doc__}\n{recipe_lines()}"
 

@@ -105,7 +105,7 @@ def use_device() -> str:
     import jax
     import torch
 
-    from experiments.environment import environment
+    from experiments.harness.environment import environment
 
     torch.set_num_threads(environment()["cpu_threads"])
     return "cuda" if jax.default_backend() == "gpu" else "cpu"

@@ -11,7 +11,8 @@ from cnnlab import data
 from cnnlab.models.network import Network
 from cnnlab.models.registry import models
 from cnnlab.reporting import report
-from experiments import compile_cache, train
+from experiments import train
+from experiments.harness import compile_cache
 
 # Two epochs of four steps, and three steps of a third.
 SMALL = train.Config(

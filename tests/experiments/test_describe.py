@@ -10,8 +10,9 @@ import pytest
 
 from cnnlab.diagnostics import cost
 from cnnlab.errors import UserError
-from experiments import describe, flags, networks
+from experiments import describe
 from experiments.describe import Config
+from experiments.harness import flags, networks
 
 
 def test_prints_the_table_and_writes_it(tmp_path, capsys):

@@ -9,8 +9,8 @@ from cnnlab.data import Dataset, Split
 from cnnlab.models import create_model
 from cnnlab.training import Recipe, momentum_sgd
 from cnnlab.training.engines import Task
-from experiments.determinism import UNORDERED, note, unordered_operations
-from experiments.training_run import Job
+from experiments.training.determinism import UNORDERED, note, unordered_operations
+from experiments.training.run import Job
 
 
 def job(model):

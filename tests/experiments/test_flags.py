@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from cnnlab.errors import UserError
-from experiments import flags
+from experiments.harness import flags
 
 USAGE = """Which pool is best?
 
@@ -257,7 +257,7 @@ def test_main_says_how_an_interrupted_run_goes_on(argv, command):
 
 def test_reading_flags_imports_nothing_heavy():
     probe = (
-        "import sys, experiments.flags, experiments.workdir, experiments.progress\n"
+        "import sys\nfrom experiments.harness import flags, progress, workdir\n"
         "heavy = {'jax', 'flax', 'numpy', 'rich', 'matplotlib', 'tensorflow_datasets'}"
         "\nprint(sorted(heavy & set(sys.modules)))"
     )

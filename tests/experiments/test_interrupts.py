@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from experiments.interrupts import prompt_interrupt
+from experiments.harness.interrupts import prompt_interrupt
 
 PATIENCE = 30
 """Seconds after which a child that ignores Ctrl-C fails the test."""
@@ -53,7 +53,7 @@ def interrupt(body):
     """The (exit code, stdout, stderr) of a child that gets Ctrl-C inside `body`."""
     program = (
         "import threading, time\n"
-        "from experiments.interrupts import prompt_interrupt\n"
+        "from experiments.harness.interrupts import prompt_interrupt\n"
         "with prompt_interrupt(0.3, 'stopped here'):" + body
     )
     child = subprocess.Popen(

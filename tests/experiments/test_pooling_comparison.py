@@ -13,9 +13,10 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from experiments import comparison, flags, scoring
+from experiments.comparing import comparison, scoring
+from experiments.harness import flags
+from experiments.harness.workdir import arm_directory
 from experiments.pooling_comparison import Config, main, run
-from experiments.workdir import arm_directory
 
 SMALL = Config(
     pools=("max_pool", "lp_pool(p=3.0)"),

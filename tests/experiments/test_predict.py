@@ -11,7 +11,8 @@ from cnnlab import data
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
 from cnnlab.models.pretrained import encode_weights
-from experiments import flags, predict
+from experiments import predict
+from experiments.harness import flags
 from experiments.predict import Config, Net, main, run
 
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from cnnlab.errors import UserError
-from experiments.progress import Progress
+from experiments.harness.progress import Progress
 
 
 class Terminal(io.StringIO):

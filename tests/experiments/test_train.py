@@ -16,10 +16,12 @@ from cnnlab import training
 from cnnlab.errors import UserError
 from cnnlab.models import load_pretrained
 from cnnlab.training import checkpoint
-from experiments import compile_cache, event_files, export, flags, train, training_run
-from experiments.early_stopping import Patience
-from experiments.run_checkpoints import RunCheckpoints
-from experiments.workdir import WorkDirectory
+from experiments import export, train
+from experiments.harness import compile_cache, event_files, flags
+from experiments.harness.workdir import WorkDirectory
+from experiments.training import run as training_run
+from experiments.training.early_stopping import Patience
+from experiments.training.run_checkpoints import RunCheckpoints
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -9,7 +9,8 @@ import pytest
 from cnnlab import data
 from cnnlab.data import Dataset, Split
 from cnnlab.errors import UserError
-from experiments import flags, train
+from experiments import train
+from experiments.harness import flags
 
 EXAMPLES = 200
 
@@ -143,8 +144,8 @@ def test_what_does_not_fit_is_said(tmp_path, monkeypatch, shape, change, message
 
 
 def test_a_net_without_a_fixed_size_takes_small_images(monkeypatch):
-    from experiments.recipe_flags import chosen_recipe
-    from experiments.training_plan import plan
+    from experiments.harness.recipe_flags import chosen_recipe
+    from experiments.training.plan import plan
 
     config = train.Config(model="all_cnn_c", batch_size=32)
     planned = plan(config, chosen_recipe(config), images(28, 28, 1, classes=100))

@@ -19,7 +19,7 @@ from small_training import at, facts, lines
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
 from experiments import train
-from experiments.training_run import TrainingRun
+from experiments.training.run import TrainingRun
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +33,9 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOADED = [
     "small_training",
     "cnnlab.training",
-    "experiments.training_run",
-    "experiments.training_results",
-    "experiments.training_plan",
+    "experiments.training.run",
+    "experiments.training.results",
+    "experiments.training.plan",
     "orbax.checkpoint",
 ]
 

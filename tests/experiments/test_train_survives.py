@@ -19,9 +19,10 @@ from small_training import (
 from cnnlab import training
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint, snapshots
-from experiments import train, training_run
-from experiments.preemption import Terminated
-from experiments.stepper import Stepper
+from experiments import train
+from experiments.harness.preemption import Terminated
+from experiments.training import run as training_run
+from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
 

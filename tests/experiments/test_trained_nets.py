@@ -10,8 +10,8 @@ import pytest
 from cnnlab import data, training
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from experiments import checkpoints
-from experiments.workdir import arm_directory
+from experiments.harness import checkpoints
+from experiments.harness.workdir import arm_directory
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from cnnlab.models import create_model, load_pretrained
 from cnnlab.models.description import Description
 from cnnlab.models.pretrained import encode_weights
 from cnnlab.statistics import compare_pairs
-from experiments import export, flags, trained_net, transfer, transfer_plan
-from experiments.recipe_flags import chosen_recipe
-from experiments.training_plan import net_options
+from experiments import export, transfer
+from experiments.harness import flags, trained_net
+from experiments.harness.recipe_flags import chosen_recipe
+from experiments.harness.workdir import WorkDirectory
+from experiments.training.plan import net_options
 from experiments.transfer import Config, run
-from experiments.workdir import WorkDirectory
+from experiments.transferring import plan as transfer_plan
 
 SIZES = 16, 32
 ARMS = [f"{start}_{size}" for size in SIZES for start in ("transfer", "scratch")]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
-from experiments import flags
-from experiments.environment import environment
-from experiments.workdir import (
+from experiments.harness import flags
+from experiments.harness.environment import environment
+from experiments.harness.workdir import (
     WorkDirectory,
     arm_directory,
     run_path,

@@ -21,15 +21,15 @@ from cnnlab.training.engines import Engine
 from cnnlab.training.evaluation import Score
 from cnnlab.training.optimizer import learning_rate
 from cnnlab.training.state import Totals, TrainState
-from experiments.early_stopping import Patience
-from experiments.event_files import EventFiles
-from experiments.preemption import Terminated, Termination
-from experiments.profiling import Profile
-from experiments.progress import Progress
-from experiments.run_checkpoints import Position, RunCheckpoints
-from experiments.stepper import Stepper, mean_loss
-from experiments.training_job import Job
-from experiments.workdir import WorkDirectory
+from experiments.harness.event_files import EventFiles
+from experiments.harness.preemption import Terminated, Termination
+from experiments.harness.profiling import Profile
+from experiments.harness.progress import Progress
+from experiments.harness.workdir import WorkDirectory
+from experiments.training.early_stopping import Patience
+from experiments.training.job import Job
+from experiments.training.run_checkpoints import Position, RunCheckpoints
+from experiments.training.stepper import Stepper, mean_loss
 
 # Progress is told, and SIGTERM and a loss that is not finite are seen, this often.
 SECONDS_PER_CALL = 0.25

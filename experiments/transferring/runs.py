@@ -5,15 +5,17 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.training.checkpoint import params_hash
-from experiments import engine_choice, flags, training_results
-from experiments.preemption import Termination
-from experiments.profiling import Profile
-from experiments.progress import Progress
-from experiments.run_checkpoints import RunCheckpoints
-from experiments.sized_job import SizedJob
-from experiments.training_run import TrainingRun
-from experiments.transfer_plan import Backbone
-from experiments.workdir import WorkDirectory
+from experiments.harness import flags
+from experiments.harness.preemption import Termination
+from experiments.harness.profiling import Profile
+from experiments.harness.progress import Progress
+from experiments.harness.workdir import WorkDirectory
+from experiments.training import engine_choice
+from experiments.training import results as training_results
+from experiments.training.run import TrainingRun
+from experiments.training.run_checkpoints import RunCheckpoints
+from experiments.transferring.plan import Backbone
+from experiments.transferring.sized_job import SizedJob
 
 
 class TransferRuns:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.errors import UserError
-from experiments.flags import as_json, configuration_hash
-from experiments.storage import PARTIAL, read_object, storing
+from experiments.harness.flags import as_json, configuration_hash
+from experiments.harness.storage import PARTIAL, read_object, storing
 
 # In the order of removal: first what says that the run is finished. `config.json`,
 # which says whose directory this is, stays until the next one replaces it.

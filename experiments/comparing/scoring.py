@@ -8,8 +8,8 @@ import numpy as np
 
 from cnnlab import training
 from cnnlab.diagnostics.shifts import accuracy_under_shifts
-from experiments.arms import Arm, Trained
-from experiments.comparison import Comparison, scores_name
+from experiments.comparing.arms import Arm, Trained
+from experiments.comparing.comparison import Comparison, scores_name
 
 
 def score(

@@ -18,8 +18,8 @@ from cnnlab.errors import UserError
 from cnnlab.models import create_model
 from cnnlab.ops.registry import parse_spec
 from cnnlab.training.engines import Task, data_mesh
-from experiments.recipe_flags import RecipeFlags
-from experiments.training_job import Job
+from experiments.harness.recipe_flags import RecipeFlags
+from experiments.training.job import Job
 
 _OF_COLORS = "random_grayscale", "random_hue", "random_saturation"
 

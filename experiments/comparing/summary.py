@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cnnlab.statistics import mean_interval
-from experiments.arms import Rate, Trained
+from experiments.comparing.arms import Rate, Trained
 
 _OVER_SEEDS = ("test_accuracy", "train_accuracy", "validation_accuracy")
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from cnnlab.diagnostics.program import trace
 from cnnlab.training.state import Totals
-from experiments.training_run import Job
+from experiments.training.run import Job
 
 # A GPU adds up what meets in one entry as it comes, and cuDNN's gradients of
 # convolutions may split their sums.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.models import create_model
-from experiments.arms import Arm, Schedule
+from experiments.comparing.arms import Arm, Schedule
 
 
 def plan(config: Any, dataset: Dataset) -> tuple[Schedule, list[Arm]]:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.storage import make_directory, storing
+from experiments.harness.storage import make_directory, storing
 
 _IN_USE = "in_use"
 

@@ -12,10 +12,14 @@ from cnnlab import training
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.training import transfer
-from experiments import training_plan
-from experiments.sized_job import SizedJob, images_to_train_on, steps_per_pass
-from experiments.trained_net import Net
-from experiments.training_plan import Plan
+from experiments.harness.trained_net import Net
+from experiments.training import plan as training_plan
+from experiments.training.plan import Plan
+from experiments.transferring.sized_job import (
+    SizedJob,
+    images_to_train_on,
+    steps_per_pass,
+)
 
 STARTS = "transfer", "scratch"
 

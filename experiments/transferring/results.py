@@ -8,10 +8,10 @@ import numpy as np
 
 from cnnlab.reporting import wording
 from cnnlab.training.checkpoint import params_hash
-from experiments import training_results
-from experiments.sized_job import images_to_train_on
-from experiments.training_plan import Plan
-from experiments.transfer_plan import STARTS, Backbone
+from experiments.training import results as training_results
+from experiments.training.plan import Plan
+from experiments.transferring.plan import STARTS, Backbone
+from experiments.transferring.sized_job import images_to_train_on
 
 
 def arm(

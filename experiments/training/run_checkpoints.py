@@ -13,7 +13,7 @@ from cnnlab.run_layout import checkpoints
 from cnnlab.training import checkpoint
 from cnnlab.training.snapshots import Restored, Snapshots
 from cnnlab.training.state import Totals, TrainState
-from experiments.workdir import WorkDirectory
+from experiments.harness.workdir import WorkDirectory
 
 
 class Position(NamedTuple):

@@ -4,7 +4,7 @@ import dataclasses
 import textwrap
 
 from cnnlab.errors import UserError
-from experiments import flags
+from experiments.harness import flags
 
 _RECIPES = "none means the recipe's"
 

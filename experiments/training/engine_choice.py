@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from cnnlab.errors import UserError
-from experiments.environment import environment
-from experiments.workdir import WorkDirectory
+from experiments.harness.environment import environment
+from experiments.harness.workdir import WorkDirectory
 
 # What the same bits need to be the same.
 _ROUNDING = (
@@ -31,8 +31,8 @@ _NEEDS = {
 def refuse_other_model(config: Any) -> None:
     """Raises a UserError where the model or one of its options is none."""
     from cnnlab.ops.registry import parse_spec
-    from experiments import networks
-    from experiments.training_plan import net_options
+    from experiments.harness import networks
+    from experiments.training.plan import net_options
 
     networks.create(config.model, net_options(config))
     written = parse_spec(config.model)[1]

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from experiments import flags, memory, workdir
-from experiments.preemption import TERMINATED, Terminated
-from experiments.workdir import stored_results
+from experiments.harness import flags, memory, workdir
+from experiments.harness.preemption import TERMINATED, Terminated
+from experiments.harness.workdir import stored_results
 
 
 def main(config: Any, run: Callable[[Any], dict[str, Any]]) -> None:

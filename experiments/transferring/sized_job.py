@@ -12,7 +12,7 @@ import numpy as np
 from cnnlab import training
 from cnnlab.training.state import TrainState
 from cnnlab.training.transfer import begin_with, replace_head
-from experiments.training_job import Job
+from experiments.training.job import Job
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

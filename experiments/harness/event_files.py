@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.run_layout import arm_directory
-from experiments.storage import make_directory, storing
+from experiments.harness.storage import make_directory, storing
 
 # TensorBoard reads the files that have "tfevents" in their names.
 _NAME = "events.out.tfevents"

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.run_layout import arm_directory, checkpoints
-from experiments.environment import environment as current_environment
-from experiments.flags import as_json, command_line, configuration_hash
-from experiments.ownership import lock, refuse_foreign, refuse_other, remove_run
-from experiments.storage import (
+from experiments.harness.environment import environment as current_environment
+from experiments.harness.flags import as_json, command_line, configuration_hash
+from experiments.harness.ownership import lock, refuse_foreign, refuse_other, remove_run
+from experiments.harness.storage import (
     append_line,
     decode_object,
     encode,

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from absl import flags as absl_flags
 
 from cnnlab.errors import UserError
-from experiments import flag_values
-from experiments.interrupts import prompt_interrupt
+from experiments.harness import flag_values
+from experiments.harness.interrupts import prompt_interrupt
 
 Config = TypeVar("Config")
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from experiments import flags
-from experiments.recipe_flags import RecipeFlags
-from experiments.refusals import refuse_below
+from experiments.harness import flags
+from experiments.harness.recipe_flags import RecipeFlags
+from experiments.harness.refusals import refuse_below
 
 
 @dataclasses.dataclass(frozen=True)

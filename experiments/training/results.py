@@ -7,10 +7,10 @@ import numpy as np
 
 from cnnlab import training
 from cnnlab.statistics import mean_interval
-from experiments.run_checkpoints import RunCheckpoints
-from experiments.training_plan import Plan
-from experiments.training_run import Job, TrainingRun
-from experiments.workdir import WorkDirectory
+from experiments.harness.workdir import WorkDirectory
+from experiments.training.plan import Plan
+from experiments.training.run import Job, TrainingRun
+from experiments.training.run_checkpoints import RunCheckpoints
 
 _OVER_SEEDS = ("test_accuracy", "train_accuracy", "validation_accuracy")
 

@@ -17,10 +17,10 @@ from cnnlab import training
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from experiments.arms import Arm, Rate, Schedule, Trained
-from experiments.progress import Progress
-from experiments.storage import storing
-from experiments.workdir import WorkDirectory
+from experiments.comparing.arms import Arm, Rate, Schedule, Trained
+from experiments.harness.progress import Progress
+from experiments.harness.storage import storing
+from experiments.harness.workdir import WorkDirectory
 
 
 class Comparison:

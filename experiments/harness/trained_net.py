@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnnlab.errors import UserError
-from experiments import checkpoints, networks
-from experiments.refusals import refuse_given
+from experiments.harness import checkpoints, networks
+from experiments.harness.refusals import refuse_given
 
 # In grey levels; the first is what most of torchvision's networks were trained with.
 NORMALIZATIONS = {

@@ -8,8 +8,8 @@ import numpy as np
 
 from cnnlab.training.engines import Engine
 from cnnlab.training.state import Totals, TrainState
-from experiments.run_checkpoints import Position
-from experiments.training_job import Job
+from experiments.training.job import Job
+from experiments.training.run_checkpoints import Position
 
 
 class Stepper:

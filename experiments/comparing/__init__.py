@@ -1,0 +1,1 @@
+"""Arms of a comparison: planned, trained, scored, summed up."""

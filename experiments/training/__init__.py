@@ -1,0 +1,1 @@
+"""The seeds of one net: planned, trained, scored."""

@@ -1,0 +1,1 @@
+"""A backbone under a new head, beside the same net from scratch."""
