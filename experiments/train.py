@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from experiments.harness import flags, profiling, terminal
 from experiments.harness.preemption import termination
-from experiments.harness.recipe_flags import chosen_recipe
+from experiments.harness.recipe_flags import chosen_recipe, identity_of
 from experiments.harness.run_flags import RunFlags
 from experiments.harness.storage import storing
 from experiments.harness.workdir import WorkDirectory, stored_results
@@ -123,6 +123,7 @@ def _train(
 
     job = planned.job
     identity = flags.as_json(config, identity_only=True)
+    identity |= identity_of(job.recipe)
     identity["dataset_fingerprint"] = job.dataset.fingerprint
     steps = profiling.steps_of(config.profile)
     with RunCheckpoints(

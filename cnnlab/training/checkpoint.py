@@ -113,12 +113,13 @@ def restore(path: Path, like: Any = None) -> Any:
 
 
 def net_of(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of the net in a checkpoint: of averaged weights, if it has any.
+    """The variables of the net in a checkpoint: the averaged ones, if it has any.
 
     Args:
         tree: "params", and where there are any "batch_stats" and "average".
     """
-    return variables(tree.get("average") or tree["params"], tree.get("batch_stats"))
+    net = tree.get("average") or tree
+    return variables(net["params"], net.get("batch_stats"))
 
 
 def read_index(path: Path) -> Index | None:

@@ -33,7 +33,8 @@ class Recipe:
         label_smoothing: the share of a label that goes to all classes alike.
         mixup: the parameter of Beta from which shares of mixed images are drawn.
         loss: one of `objective.LOSSES`.
-        ema_decay: of the weights' exponential moving average, which then is the result.
+        ema_decay: of the exponential moving average of weights and statistics, which
+            then is the result.
         accumulate: pieces in which a step's batch is taken, one after the other.
         augment: specs of `data.augmentation`, applied in turn.
         validation_fraction: of the training images, held out.
@@ -207,7 +208,8 @@ def imagenet_resnet() -> Recipe:
     """90 epochs of 256 images a step, the rate 0.1 divided by 10 after 30, 60 and 80.
 
     He et al. divide when the error no longer falls; the epochs are those of Goyal et
-    al., whose rate for 256 images is the same and needs no warm-up.
+    al., whose rate for 256 images is the same and needs no warm-up. Images are mirrored
+    alone: the papers' crops of other scales and colour noise are not in it.
 
     Source: He et al., 2015, section 3.4 (https://arxiv.org/abs/1512.03385); Goyal et
         al., 2017, section 5.1 (https://arxiv.org/abs/1706.02677).

@@ -16,7 +16,8 @@ from cnnlab.training.keys import key_for
 class TrainState(NamedTuple):
     """All that a run is at one step, a pytree of arrays.
 
-    `average` is the exponential moving average of `params`, () where none is kept.
+    `average` has the exponential moving averages of the variables, statistics too; ()
+    where none are kept.
     """
 
     step: Int[Array, ""]
@@ -33,8 +34,8 @@ class TrainState(NamedTuple):
 
     @property
     def result(self) -> dict[str, Any]:
-        """What `model.apply` takes, of the averaged weights where those are kept."""
-        return variables(self.average or self.params, self.batch_stats)
+        """What `model.apply` takes, averaged where averages are kept."""
+        return self.average or self.variables
 
 
 class Totals(NamedTuple):
@@ -82,7 +83,7 @@ def init(
 
     Args:
         dtype: of the parameters, which are drawn in float32 whatever it is.
-        averaged: whether a moving average of the weights is kept.
+        averaged: whether moving averages of the variables are kept.
     """
     # Op by op, and without the forward pass: arms then share what is compiled.
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -96,5 +97,5 @@ def init(
         batch_stats=start.get("batch_stats", {}),
         opt_state=optimizer.init(params),
         # Copies, as a step gives up the buffers that it gets.
-        average=jax.tree.map(jnp.copy, params) if averaged else (),
+        average=jax.tree.map(jnp.copy, start) if averaged else (),
     )

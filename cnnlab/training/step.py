@@ -61,7 +61,9 @@ def train_step(
     )
     average = state.average
     if method.ema_decay:
-        average = _averaged(average, params, step, method.ema_decay)
+        average = _averaged(
+            average, variables(params, batch_stats), step, method.ema_decay
+        )
     state = state._replace(
         step=step,
         params=params,

@@ -170,12 +170,14 @@ def begin_with(
 ) -> TrainState:
     """The state at step 0 of the same run, from those variables."""
     params = variables["params"]
-    return state._replace(
+    state = state._replace(
         params=params,
         batch_stats=variables.get("batch_stats", {}),
         opt_state=optimizer.init(params),
-        average=jax.tree.map(jnp.copy, params) if state.average else (),
     )
+    if state.average:
+        state = state._replace(average=jax.tree.map(jnp.copy, state.variables))
+    return state
 
 
 def _as_in_evaluation(frozen, call, arguments, options, context):

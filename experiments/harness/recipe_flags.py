@@ -153,3 +153,11 @@ def recipe_lines() -> str:
         for name, recipe in recipes.items()
     ]
     return "\n".join(["Recipes:", *lines])
+
+
+def identity_of(recipe) -> dict[str, object]:
+    """What of a run its recipe settles, by names, as a recipe may change some day."""
+    return {
+        f"the recipe's {name}": list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(recipe).items()
+    }

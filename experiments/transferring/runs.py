@@ -9,6 +9,7 @@ from experiments.harness import flags
 from experiments.harness.preemption import Termination
 from experiments.harness.profiling import Profile
 from experiments.harness.progress import Progress
+from experiments.harness.recipe_flags import identity_of
 from experiments.harness.workdir import WorkDirectory
 from experiments.training import engine_choice
 from experiments.training import results as training_results
@@ -103,6 +104,7 @@ class TransferRuns:
             job.seeds,
             job.scaling(),
             identity=flags.as_json(self._config, identity_only=True)
+            | identity_of(job.recipe)
             | {"arm": job.arm, **self._given(job)},
             keep=self._config.keep,
         )

@@ -245,7 +245,7 @@ def test_main_says_how_an_interrupted_run_goes_on(argv, command):
     program = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]}\n"
         "import signal, test_flags\n"
-        "from experiments import flags\n"
+        "from experiments.harness import flags\n"
         "flags.main(test_flags.Config, lambda _: signal.raise_signal(2), usage='')"
     )
     done = subprocess.run(

@@ -134,7 +134,7 @@ def test_other_threads_run_the_block_as_it_is():
 def test_ctrl_c_ends_a_program_that_still_checks_its_flags():
     program = """
 import dataclasses
-from experiments import flags
+from experiments.harness import flags
 class Config:
     def validate(self):
         print("ready", flush=True)

@@ -83,7 +83,7 @@ def test_a_trained_net_is_loaded_and_exported(tmp_path):
     assert loaded.config.arm == "tiny[pool=avg_pool]"
     options = {"pool": "avg_pool", "dtype": "bfloat16"}
     assert loaded.config.description.options == options
-    averaged = checkpoint.params_hash(tree["average"])
+    averaged = checkpoint.params_hash(tree["average"]["params"])
     assert seed["params_hash"] == averaged != checkpoint.params_hash(tree["params"])
     with np.load(workdir / "predictions/tiny_pool_avg_pool_/seed0.npz") as file:
         logits = file["logits"]

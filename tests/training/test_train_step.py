@@ -236,12 +236,18 @@ def test_the_average_of_weights_equals_its_formula():
     assert not np.allclose(got, new)
 
 
-def test_the_result_without_an_average_is_the_weights():
-    state = tiny.begin(tiny.Net(normalised=True))
+def test_the_result_is_the_average_where_there_is_one():
+    """Of statistics too: those of the last weights are not the average's."""
+    model, decay = tiny.Net(normalised=True), 0.1
+    state = init(model, SGD, 0, tiny.IMAGE_SHAPE, averaged=True)
     tiny.assert_trees_equal(state.result, state.variables)
-    averaged = state._replace(average=jax.tree.map(jnp.zeros_like, state.params))
-    assert not any(map(np.any, jax.tree.leaves(averaged.result["params"])))
-    tiny.assert_trees_equal(averaged.result["batch_stats"], state.batch_stats)
+    tiny.assert_trees_equal(state._replace(average=()).result, state.variables)
+    before, batch = state.variables, next(batches())
+    state, _ = step(model, SGD, state, *batch, method=Method(ema_decay=decay))
+    wanted = jax.tree.map(
+        lambda old, new: decay * old + (1 - decay) * new, before, state.variables
+    )
+    tiny.assert_trees_close(state.result, wanted)
 
 
 def test_in_bfloat16_what_is_kept_and_summed_stays_in_float32():
