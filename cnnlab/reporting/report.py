@@ -81,12 +81,21 @@ def page_of(
         page.element("h2", "Make it again"),
         page.command(results["command"]),
         page.element("p", f"The run took {_duration(results['seconds'])}.", "context"),
+        _recipe(results),
         page.element("h2", "Configuration"),
         page.facts(_texts(results.get("config", {}), results["config_hash"])),
         page.element("h2", "Environment"),
         page.facts(_texts(results["environment"])),
     ]
     return page.document(results["question"], parts)
+
+
+def _recipe(results: Mapping) -> str:
+    """How the nets were trained, where the configuration says it only in part."""
+    if not results.get("recipe"):
+        return ""
+    heading = page.element("h2", "Recipe")
+    return "\n".join([heading, page.facts(_texts(results["recipe"]))])
 
 
 def _unfinished(results: Mapping) -> str:

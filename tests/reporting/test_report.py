@@ -188,6 +188,15 @@ def test_the_least_that_results_can_hold(tmp_path, make_results):
     assert "were tried" not in page.text
 
 
+def test_a_recipe_is_spelled_out(results):
+    assert "<h2>Recipe</h2>" not in report.page_of(results, [], {})
+    recipe = {"schedule": "cosine(warmup=0.2)", "weight_decay": 0.0005}
+    page = report.page_of(results | {"recipe": recipe}, [], {})
+    assert "<h2>Recipe</h2>" in page
+    for name, value in recipe.items():
+        assert name in page and str(value) in page
+
+
 def test_an_unfinished_run_says_so(results):
     results["status"] = "interrupted"
     assert "not complete: interrupted" in Page(report.page_of(results, [], {})).text
