@@ -1,5 +1,6 @@
 """An epoch of training over its bare steps: what the loop around them costs."""
 
+import itertools
 from collections.abc import Iterator
 
 from cnnlab.errors import UserError
@@ -7,12 +8,17 @@ from experiments.benchmarking.timing import Contender, Row
 
 
 def rows(batch_size: int) -> Iterator[Row]:
-    """LeNet-5 on glyphs: our epoch, its bare steps, and all of them in one loop."""
+    """LeNet-5 on glyphs: our epoch, its bare steps, all in one loop, and in a run."""
     import jax
     import jax.numpy as jnp
 
     from cnnlab import data, training
     from cnnlab.models import create_model
+    from cnnlab.training.engines import Engine, Task
+    from cnnlab.training.state import Totals
+    from experiments.training.job import Job
+    from experiments.training.run_checkpoints import Position
+    from experiments.training.stepper import Stepper
 
     dataset = data.load("glyphs")
     scaling = training.scaling_of(dataset.train)
@@ -56,7 +62,32 @@ def rows(batch_size: int) -> Iterator[Row]:
 
         return Contender(run)
 
+    def in_a_run():
+        task = Task(model, optimizer)
+        recipe = training.Recipe(epochs=1000, batch_size=batch_size)
+        job = Job("lenet5", task, recipe, dataset, (0,))
+        start = Position(0, job.start(), [Totals.none()], True, [{}], {})
+        stepper = Stepper(job, Engine("loop", task, many_steps=False), start)
+        # As often as a run looks up, at this pace.
+        at_once, made = 16, itertools.count()
+
+        def run(epochs):
+            for _ in range(epochs):
+                first = next(made) * steps
+                for step in range(first, first + steps, at_once):
+                    stepper.advance(step, min(at_once, first + steps - step))
+                    stepper.totals()
+                stepper.states()
+                stepper.clear()
+
+        return Contender(run)
+
     yield (
         f"an epoch of LeNet-5, {steps} steps of {batch_size}",
-        {"ours": epoch, "bare steps": bare, "in one loop": lambda: epoch(True)},
+        {
+            "ours": epoch,
+            "bare steps": bare,
+            "in one loop": lambda: epoch(True),
+            "in a run": in_a_run,
+        },
     )
