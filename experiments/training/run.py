@@ -107,9 +107,14 @@ class TrainingRun:
         self._step = position.step
         self._seconds = position.facts.get("seconds", 0.0)
         self._step_seconds = position.facts.get("step_seconds")
-        for patience, note in zip(self._patience, position.notes, strict=True):
+        for seed, patience, note in zip(
+            job.seeds, self._patience, position.notes, strict=True
+        ):
             for name, value in note.items():
                 setattr(patience, name, value)
+            if job.recipe.patience and patience.step:
+                # A best net that is damaged is better known now than at the end.
+                self._checkpoints.net(seed, patience.step)
         self._progress.skip(position.step * len(job.seeds))
         self._progress.update(0, epoch=job.epoch(position.step))
         self._epoch_to_end = job.ends_epoch(position.step) and not position.lined

@@ -331,6 +331,12 @@ def test_early_stopping_takes_each_seeds_best(tmp_path, monkeypatch):
     changes = {"steps": 40, "patience": 2, "keep": 2}
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", **changes)
+    damaged = shutil.copytree(tmp_path / "run", tmp_path / "damaged")
+    (index,) = damaged.glob("checkpoints/*/seed0/4/index.json")
+    index.unlink()
+    with pytest.raises(UserError, match="^workdir: .*step 4 .*seed0.* is damaged"):
+        run(damaged, **changes)
+    assert len(made) == 4
     results = run(tmp_path / "run", **changes)
     best = [(seed["steps"], seed["validation_accuracy"]) for seed in facts(results)]
     assert best == [(4, 0.5), (8, 0.3)]
