@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from cnnlab.errors import UserError
+from experiments.harness.storage import storing
 
 
 def steps_of(text: str | None) -> tuple[int, int] | None:
@@ -52,7 +53,8 @@ class Profile:
             return
         start, stop = self._steps
         if not self._running and start <= step < stop:
-            jax.profiler.start_trace(str(self._folder))
+            with storing(self._folder):
+                jax.profiler.start_trace(str(self._folder))
             self._running = True
         elif self._running and step >= stop:
             self.close()
@@ -62,5 +64,6 @@ class Profile:
         import jax
 
         if self._running:
-            jax.profiler.stop_trace()
             self._running = False
+            with storing(self._folder):
+                jax.profiler.stop_trace()

@@ -1,6 +1,8 @@
 """What the flags of a training run refuse, before anything is written or compiled."""
 
 import dataclasses
+import errno
+import os
 
 import jax
 import numpy as np
@@ -10,7 +12,7 @@ from cnnlab import data
 from cnnlab.data import Dataset, Split
 from cnnlab.errors import UserError
 from experiments import train
-from experiments.harness import flags
+from experiments.harness import flags, profiling
 
 EXAMPLES = 200
 
@@ -182,3 +184,16 @@ def test_the_help_tells_of_recipes_and_exit_codes(monkeypatch, capsys):
     flag = [f"--{item.name}" for item in dataclasses.fields(train.Config)]
     assert all(name in shown.replace("--[no]", "--") for name in flag)
     assert max(map(len, shown.splitlines())) <= 88
+
+
+def test_a_trace_that_cannot_be_stored_is_said(tmp_path, monkeypatch):
+    def refuse():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda folder: None)
+    monkeypatch.setattr(jax.profiler, "stop_trace", refuse)
+    profile = profiling.Profile(tmp_path / "profile", (1, 2))
+    profile.at(1)
+    with pytest.raises(UserError, match="^workdir: .*profile.*No space left"):
+        profile.at(2)
+    profile.close()
