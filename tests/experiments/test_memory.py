@@ -10,7 +10,7 @@ import pytest
 FAULTS = """
 import resource, sys
 import numpy as np
-from experiments import memory
+from experiments.harness import memory
 kept = sys.argv[1] == "keep" and memory.keep_freed()
 np.ones(2**23)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
