@@ -11,8 +11,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # A GPU may otherwise multiply float32 with ten bits.
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 # Compiling takes most of the time, LLVM's optimizations a third of that, and before jax
-# 0.11 the fusions' second pipeline a third of the rest. CI's other runs have them:
-# XLA_FLAGS=--xla_backend_optimization_level=3
+# 0.11 the fusions' second pipeline a third of the rest. CI's run against PyTorch has
+# them: XLA_FLAGS=--xla_backend_optimization_level=3
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     quick = "--xla_backend_optimization_level=0"
     # Later versions know no such flag, and end at one they do not know.

@@ -145,6 +145,10 @@ class Engine:
                 return compiled(states, totals, data, orders, *bounds)
             for at in range(first, first + count):
                 states, totals = compiled(states, totals, data, orders, np.int32(at))
+                if placement is not None:
+                    # A CPU's devices wait for each other in each step, and two steps
+                    # at once may take the threads that one of them needs.
+                    jax.block_until_ready(totals)
             return states, totals
 
         def each(states, totals, data, orders, first, count):

@@ -24,4 +24,4 @@ def test_ten_times_the_training_solves_them(tmp_path):
         workdir=str(tmp_path / "run"),
         progress="none",
     )
-    assert run(config)["arms"][0]["test_accuracy"]["mean"] > 0.99
+    assert run(config)["arms"][0]["test_accuracy"]["mean"] > 0.98

@@ -52,11 +52,12 @@ def adjust_hue(image: Image, turns: Amount) -> Image:
     chroma = most - least
     # Of a grey there is no hue, and any serves.
     divisor = jnp.where(chroma == 0, 1, chroma)
+    # Not by equality with `most`, which a fusion may compute once more, and round.
     sixths = jnp.where(
-        most == red,
+        (red >= green) & (red >= blue),
         (green - blue) / divisor,
         jnp.where(
-            most == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor
+            green >= blue, 2 + (blue - red) / divisor, 4 + (red - green) / divisor
         ),
     )
     channels = []
