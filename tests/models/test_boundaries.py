@@ -33,8 +33,20 @@ def shapes(name, side=None, **options):
     return jax.eval_shape(model.init_with_output, jax.random.key(0), images)
 
 
-@EVERY_MODEL
-@pytest.mark.parametrize("tiny", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name, tiny",
+    [
+        *(
+            pytest.param(name, True, marks=() if name in QUICK else pytest.mark.slow)
+            for name in list_models()
+        ),
+        # Images of the paper's size, for one of each family.
+        *(
+            pytest.param(name, False, marks=pytest.mark.slow)
+            for name in smallest_of_each_family()
+        ),
+    ],
+)
 def test_every_boundary_has_the_variables_and_scores_of_any_other(name, tiny):
     side = EXPECTED[name].tiny_side if tiny else None
     wanted = shapes(name, side)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
+from expected_models import smallest_of_each_family
 
 from cnnlab.diagnostics.cost import count
 from cnnlab.layers import ConvTranspose, Pool
@@ -71,7 +72,7 @@ def test_a_downsampling_takes_every_stride(name):
     "name, option",
     [
         pytest.param(*one, marks=() if one[0] in QUICK else pytest.mark.slow)
-        for one in [*((name, None) for name in list_models()), *EXCEPTIONS]
+        for one in [*((name, None) for name in smallest_of_each_family()), *EXCEPTIONS]
     ],
 )
 def test_in_training_it_does_too_but_for_named_exceptions(name, option):
