@@ -164,6 +164,7 @@ class Progress:
         row.add_row(
             ProgressBar(total=self._total, completed=done),
             f"{100 * done / max(self._total, 1):3.0f} %"
+            f"  {_pace(self._made, self._clock() - self._started)}"
             f"  {_duration(self._clock() - self._started)}"
             f"  {'-:--:--' if left is None else _duration(left)} left",
         )
@@ -203,6 +204,10 @@ def _figures(run: dict[str, Any]) -> list[str]:
     if run["accuracy"] is not None:
         shown.append(f"validation {100 * run['accuracy']:.1f} %")
     return shown
+
+
+def _pace(steps: int, seconds: float) -> str:
+    return f"{steps / seconds:.3g} steps/s" if steps and seconds else "- steps/s"
 
 
 def _duration(seconds: float) -> str:

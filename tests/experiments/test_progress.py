@@ -41,6 +41,16 @@ def test_the_bar_takes_two_lines_of_any_terminal(arm, width):
     assert "left" in lines[1]
 
 
+def test_the_bar_shows_rate_time_taken_and_time_left():
+    clock = Clock()
+    progress = Progress("none", 40, clock=clock)
+    assert "- steps/s" in drawn(progress, 80)[1]
+    progress.run(arm="max_pool", seed=0, epochs=2)
+    clock.now += 4
+    progress.update(10, epoch=1, loss=1.0)
+    assert drawn(progress, 80)[1].endswith("25 %  2.5 steps/s  0:00:04  0:00:12 left")
+
+
 def test_a_wide_terminal_shows_the_arm_and_the_note_whole():
     progress = Progress("none", 10)
     progress.run(arm="lp_pool(p=3.0)", seed=0, epochs=2, note="rate 0.03")
