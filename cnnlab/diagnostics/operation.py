@@ -4,16 +4,21 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Value:
-    """One array of a program, told from others by identity."""
+    """One array of a program, told from others by identity.
+
+    Attributes:
+        constant: the array itself, where the program holds it.
+    """
 
     shape: tuple[int, ...]
     dtype: Any
+    constant: Any = None
 
     @property
     def size(self) -> int:
@@ -40,6 +45,7 @@ class Operation:
         opaque: whether it runs a program of its own that cannot be read.
         unneeded: the positions of its outputs that no result of the program needs.
         opened: makes `bodies`, leaving out what only the unneeded outputs need.
+        evaluate: the arrays of its outputs, from those of its inputs.
     """
 
     name: str
@@ -52,6 +58,7 @@ class Operation:
     opaque: bool = False
     unneeded: frozenset[int] = frozenset()
     opened: Callable[[frozenset[int]], tuple["Program", ...]] = lambda unneeded: ()
+    evaluate: Callable[..., Sequence[Any]] | None = None
 
     @functools.cached_property
     def bodies(self) -> tuple["Program", ...]:

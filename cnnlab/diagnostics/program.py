@@ -8,6 +8,7 @@ with programs of their own. What no result needs is left out.
 
 import ast
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ def trace(function: Callable, *args) -> Program:
     Args:
         args: trees of arrays or `jax.ShapeDtypeStruct`s; nothing is computed.
     """
-    return _program(jax.make_jaxpr(function)(*args).jaxpr, _Place())
+    return _program(jax.make_jaxpr(function)(*args), _Place())
 
 
 def read_call(call: str) -> tuple[str, dict[str, Any]]:
@@ -107,8 +108,9 @@ _FOLDS = ("reduce", "scatter", "select_and")
 
 
 def _program(jaxpr, place: _Place, unneeded: frozenset[int] = frozenset()) -> Program:
+    values = _constants(jaxpr)
     jaxpr = _opened(jaxpr)
-    values = {var: _value(var) for var in (*jaxpr.invars, *jaxpr.constvars)}
+    values |= {var: _value(var) for var in jaxpr.invars}
     operations: list[Operation] = []
     _collect(jaxpr, values, place, operations)
     outputs = tuple(_lookup(values, jaxpr.outvars))
@@ -126,7 +128,7 @@ def _collect(jaxpr: Jaxpr, values, place: _Place, operations) -> None:
         if called is not None and not _is_operator(equation, here):
             inner = _opened(called)
             inside = dict(zip(inner.invars, inputs, strict=True))
-            inside |= {var: _value(var) for var in inner.constvars}
+            inside |= _constants(called)
             name = str(equation.params.get("name", "_"))
             if not name.startswith(("_", "<")) and all(map(_is_entrywise, inner.eqns)):
                 here = dataclasses.replace(here, group=name)
@@ -159,8 +161,17 @@ def _operation(equation, inputs, outputs, place) -> Operation:
         operator,
         place.group,
         opaque=opened is None and _hides_a_program(equation),
+        evaluate=functools.partial(_evaluate, equation),
         **({} if opened is None else {"opened": opened}),
     )
+
+
+def _evaluate(equation: JaxprEqn, *arrays) -> Sequence[Any]:
+    primitive = equation.primitive
+    options = primitive.get_bind_params(equation.params)
+    with equation.ctx.manager:
+        outputs = primitive.bind(*arrays, **options)
+    return outputs if primitive.multiple_results else [outputs]
 
 
 def _is_operator(equation: JaxprEqn, place: _Place) -> bool:
@@ -204,13 +215,25 @@ def _needed(
 
 def _lookup(values, variables) -> Iterator[Value]:
     for variable in variables:
-        known = None if isinstance(variable, Literal) else values.get(variable)
-        yield known or _value(variable)
+        if isinstance(variable, Literal):
+            yield _value(variable, variable.val)
+        else:
+            yield values.get(variable) or _value(variable)
 
 
-def _value(variable) -> Value:
+def _constants(jaxpr: Jaxpr | ClosedJaxpr) -> dict[Any, Value]:
+    """The values of what a program holds; an open one does not hold their arrays."""
+    variables = _opened(jaxpr).constvars
+    arrays = getattr(jaxpr, "consts", None) or [None] * len(variables)
+    return {
+        variable: _value(variable, array)
+        for variable, array in zip(variables, arrays, strict=True)
+    }
+
+
+def _value(variable, constant=None) -> Value:
     aval = variable.aval
-    return Value(getattr(aval, "shape", ()), getattr(aval, "dtype", None))
+    return Value(getattr(aval, "shape", ()), getattr(aval, "dtype", None), constant)
 
 
 def _opened(jaxpr: Jaxpr | ClosedJaxpr) -> Jaxpr:
