@@ -17,7 +17,7 @@ loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
 import dataclasses
 from typing import Any, ClassVar
 
-from experiments.harness import flags, profiling, terminal
+from experiments.harness import flags, numerics, profiling, terminal
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe, identity_of
 from experiments.harness.run_flags import RunFlags
@@ -70,7 +70,7 @@ def run(config: Config) -> dict[str, Any]:
     stored = stored_results(config)
     if stored is not None:
         return stored
-    engine_choice.make_deterministic()
+    numerics.ask_for_one_order()
     if config.dtype == "float64":
         import jax
 
@@ -107,7 +107,10 @@ def _run(config: Config) -> dict[str, Any]:
         compile_cache.kept_in(directory.path / "compile_cache"),
     ):
         progress.log(f"{dataset.summary()}; results go to {directory.path}")
-        for line in engine_choice.refuse_other_rounding(config, directory):
+        for line in (
+            *engine_choice.refuse_other_rounding(config, directory),
+            *numerics.advice(directory.description()["environment"]),
+        ):
             progress.log(line)
         results = _train(config, planned, directory, progress, asked_to_stop)
         directory.write_results(results)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments.harness import checkpoints, flags, terminal, trained_net
+from experiments.harness import checkpoints, flags, numerics, terminal, trained_net
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe
 from experiments.harness.refusals import refuse_below
@@ -99,7 +99,7 @@ def run(config: Config) -> dict[str, Any]:
     stored = stored_results(config)
     if stored is not None:
         return stored
-    engine_choice.make_deterministic()
+    numerics.ask_for_one_order()
     if config.dtype == "float64":
         import jax
 
@@ -139,7 +139,10 @@ def _run(config: Config) -> dict[str, Any]:
         compile_cache.kept_in(directory.path / "compile_cache"),
     ):
         progress.log(f"{dataset.summary()}; results go to {directory.path}")
-        for line in engine_choice.refuse_other_rounding(config, directory):
+        for line in (
+            *engine_choice.refuse_other_rounding(config, directory),
+            *numerics.advice(directory.description()["environment"]),
+        ):
             progress.log(line)
         results = _transfer(config, backbone, plans, directory, progress, asked_to_stop)
         directory.write_results(results)

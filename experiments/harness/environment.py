@@ -6,11 +6,13 @@ import os
 import platform
 from typing import Any
 
+from experiments.harness import numerics
+
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "cnnlab")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, devices, threads and date, for `config.json` and `results.json`.
+    """Versions, devices, threads, settings, date: for `config.json`, `results.json`.
 
     `date` is in UTC; `cpu_threads` counts those this process may use; a package that is
     not installed has the version None.
@@ -28,6 +30,7 @@ def environment() -> dict[str, Any]:
         "device_count": len(devices),
         "cpu_threads": _cpu_threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", "").strip(),
+        **numerics.settings(),
     }
 
 

@@ -1,6 +1,5 @@
 """What keeps a run's bits from repeating, where XLA is free to choose its order."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,8 @@ import jax.numpy as jnp
 
 from cnnlab.diagnostics.program import trace
 from cnnlab.training.state import Totals
-from experiments.training.run import Job
+from experiments.harness import numerics
+from experiments.training.job import Job
 
 # A GPU adds up what meets in one entry as it comes, and cuDNN's gradients of
 # convolutions may split their sums.
@@ -21,8 +21,6 @@ UNORDERED = {
     "convolution": "a gradient of a convolution",
     "conv_general_dilated": "a stock convolution",
 }
-
-_ORDERED = re.compile(r"--xla_gpu_deterministic_ops(=true|=1)?(\s|$)", re.IGNORECASE)
 
 
 def unordered_operations(job: Job) -> dict[str, int]:
@@ -39,13 +37,17 @@ def note(found: dict[str, int], environment: Mapping[str, Any]) -> list[str]:
     if environment["platform"] != "gpu" or not found:
         return []
     listed = ", ".join(f"{count} x {UNORDERED[name]}" for name, count in found.items())
-    if _ORDERED.search(environment["xla_flags"]):
+    flag = f"--{numerics.ONE_ORDER}=true"
+    if environment[numerics.ONE_ORDER]:
         return [
-            "XLA was told to keep one order (--xla_gpu_deterministic_ops=true). "
-            "Without it these operations of a step may give other bits in every run: "
-            f"{listed}."
+            f"XLA was told to keep one order ({flag}). Without it these operations of "
+            f"a step may give other bits in every run: {listed}."
         ]
+    told = f"XLA was not told to keep one order ({flag})"
+    if environment[numerics.ONE_ORDER] is None:
+        told = f"Whether XLA was told to keep one order ({flag}) is not known"
     return [
-        "XLA was not told to keep one order (--xla_gpu_deterministic_ops=true), and "
-        f"these operations of a step may give other bits in every run: {listed}."
+        *(f"{line}." for line in numerics.advice(environment)),
+        f"{told}, and these operations of a step may give other bits in every run: "
+        f"{listed}.",
     ]

@@ -1,26 +1,15 @@
 """Which engine trains a run's seeds, and what its rounding depends on."""
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 from cnnlab.errors import UserError
+from experiments.harness import numerics
 from experiments.harness.environment import environment
 from experiments.harness.workdir import WorkDirectory
 
-# What the same bits need to be the same.
-_ROUNDING = (
-    "cnnlab",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "numpy",
-    "platform",
-    "device_kind",
-    "device_count",
-    "cpu_threads",
-    "xla_flags",
-)
+# Of a run's environment, what cannot change its bits.
+_BESIDE = "date", "python", "system"
 _NEEDS = {
     "map": "more than one seed",
     "vmap": "more than one seed",
@@ -41,17 +30,6 @@ def refuse_other_model(config: Any) -> None:
             raise UserError("model", f"{config.model} sets {option}; use --{option}")
 
 
-def make_deterministic() -> None:
-    """Asks a GPU for the same bits every time; a CPU gives them as it is.
-
-    It has to be done before JAX looks for its devices.
-    """
-    flag = "--xla_gpu_deterministic_ops"
-    given = os.environ.get("XLA_FLAGS", "")
-    if flag not in given:
-        os.environ["XLA_FLAGS"] = f"{given} {flag}=true".strip()
-
-
 def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     """What differs from how a run began, in a line each, where it is allowed to.
 
@@ -64,21 +42,22 @@ def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     began = described["environment"]
     engine = described.get("seed_engine")
     chosen = engine if config.seed_engine == "auto" else config.seed_engine
+    there, here = _rounding(began), _rounding(now)
     differences = [
-        f"{name} {there}, and this is {here}"
-        for name, there, here in (
-            ("seed_engine", engine or chosen, chosen),
-            *((name, began.get(name), now.get(name)) for name in _ROUNDING),
-        )
-        if there != here
+        f"{name} {there[name]}, and this is {here[name]}"
+        for name in here
+        if name in there and there[name] != here[name]
     ]
-    if not differences:
+    if engine not in (None, chosen):
+        differences.insert(0, f"seed_engine {engine}, and this is {chosen}")
+    unknown = [name for name in here if name not in began]
+    if not differences and not unknown:
         return []
     if not any((directory.path / "checkpoints").glob("*/*/[0-9]*")):
         # Nothing is there to go on from.
         directory.describe(environment=now)
         return []
-    if not config.allow_rounding:
+    if differences and not config.allow_rounding:
         raise UserError(
             "allow_rounding",
             f"'{directory.path}' was begun with {differences[0]}; --allow_rounding "
@@ -87,7 +66,25 @@ def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     earlier = described.get("earlier_environments", [])
     earlier = [*earlier, {**began, "seed_engine": engine}]
     directory.describe(environment=now, earlier_environments=earlier)
-    return [f"the run was begun with {difference}" for difference in differences]
+    told = [f"the run was begun with {difference}" for difference in differences]
+    if unknown:
+        # An earlier version of this did not ask for them.
+        told.append(
+            f"the run does not say of {', '.join(unknown)} how it was begun; they are "
+            "taken to have been as now"
+        )
+    return told
+
+
+def _rounding(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an environment the same bits need to be the same."""
+    found = {name: value for name, value in described.items() if name not in _BESIDE}
+    if "xla_flags" in found:
+        found["xla_flags"] = numerics.without_order(found["xla_flags"])
+    if found.get("platform") != "gpu":
+        # All others keep one order as they are.
+        found.pop(numerics.ONE_ORDER, None)
+    return found
 
 
 def refuse_unfit(config: Any, job) -> None:

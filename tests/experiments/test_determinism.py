@@ -1,5 +1,10 @@
 """What of a step has no order of its own."""
 
+import subprocess
+import sys
+
+import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,8 +14,9 @@ from cnnlab.data import Dataset, Split
 from cnnlab.models import create_model
 from cnnlab.training import Recipe, momentum_sgd
 from cnnlab.training.engines import Task
+from experiments.harness import numerics
 from experiments.training.determinism import UNORDERED, note, unordered_operations
-from experiments.training.run import Job
+from experiments.training.job import Job
 
 
 def job(model):
@@ -60,18 +66,73 @@ class Plain(nn.Module):
         return nn.Dense(2)(x.reshape(len(x), -1))
 
 
+def gpu(kept, flags=""):
+    return {"platform": "gpu", "xla_flags": flags, numerics.ONE_ORDER: kept}
+
+
 def test_a_report_speaks_of_them_on_a_gpu_alone():
-    gpu = {"platform": "gpu", "xla_flags": ""}
-    assert note({"scatter-add": 2}, gpu | {"platform": "cpu"}) == note({}, gpu) == []
-    (line,) = note({"scatter-add": 2, "convolution": 1}, gpu)
+    cpu = gpu(False) | {"platform": "cpu"}
+    assert note({"scatter-add": 2}, cpu) == note({}, gpu(False)) == []
+    assert numerics.advice(cpu) == []
+    *_, line = note({"scatter-add": 2, "convolution": 1}, gpu(False))
     assert "2 x a scatter that adds, 1 x a gradient of a convolution" in line
 
 
 @pytest.mark.parametrize(
-    "value, said",
-    [("=true", "was told"), ("", "was told"), ("=false", "was not told")],
+    "kept, said",
+    [(True, "XLA was told"), (False, "XLA was not told"), (None, "Whether XLA was")],
 )
-def test_a_report_claims_no_order_that_was_not_asked_for(value, said):
-    flags = f"--xla_a=1 --xla_gpu_deterministic_ops{value}"
-    (line,) = note({"convolution": 1}, {"platform": "gpu", "xla_flags": flags})
-    assert line.startswith(f"XLA {said} to keep one order")
+def test_a_report_claims_no_order_that_is_not_in_force(kept, said):
+    # Whatever the flags say, which may have come too late.
+    *_, line = note(
+        {"convolution": 1}, gpu(kept, "--xla_gpu_deterministic_ops=true --xla_a=1")
+    )
+    assert line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "kept, flags, told",
+    [
+        (True, "--xla_gpu_deterministic_ops=true", False),
+        (None, "", False),
+        (False, "", True),
+        (False, "--xla_a=1 --xla_gpu_deterministic_ops", True),
+        (False, "--xla_gpu_deterministic_ops=false", False),
+    ],
+)
+def test_what_to_set_is_told_where_it_came_too_late(kept, flags, told):
+    lines = numerics.advice(gpu(kept, flags))
+    assert len(lines) == told
+    for line in lines:
+        assert "set XLA_FLAGS=--xla_gpu_deterministic_ops=true before" in line
+        assert "\n" not in line
+
+
+_ASK = """
+import os, sys
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+import jax
+from experiments.harness import numerics
+from experiments.harness.environment import environment
+early = os.fork() == 0
+if not early:
+    os.wait()
+    jax.devices()
+numerics.ask_for_one_order()
+print(early, environment()[numerics.ONE_ORDER], os.environ["XLA_FLAGS"], flush=True)
+"""
+
+
+def test_the_order_is_in_force_where_it_was_asked_for_before_jax_ran():
+    asked = [sys.executable, "-c", _ASK]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    devices = "--xla_force_host_platform_device_count=2"
+    assert told.splitlines() == [
+        f"True True {devices} --xla_gpu_deterministic_ops=true",
+        f"False False {devices}",
+    ]
+
+
+def test_flags_of_which_xla_tells_nothing_are_not_known(monkeypatch):
+    monkeypatch.setattr(jax.extend.backend, "get_compile_options", None)
+    assert numerics.keeps_one_order() is None

@@ -171,6 +171,34 @@ def test_going_on_elsewhere_has_to_be_allowed(begun, capsys, name, there):
     assert (config if name == "seed_engine" else config["environment"])[name] == here
 
 
+def test_going_on_under_other_settings_of_jax_has_to_be_allowed(begun):
+    with jax.default_matmul_precision("float32"), jax.default_prng_impl("rbg"):
+        refused(
+            begun,
+            "allow_rounding: .* begun with jax_default_matmul_precision .*, and "
+            "this is float32; --allow_rounding goes on",
+        )
+
+
+def test_a_run_that_does_not_say_of_a_setting_goes_on(begun, capsys, uninterrupted):
+    config = stored(begun, "config.json")
+    environment = config["environment"]
+    # As it was written before they were asked for, and by another caller of the CPU.
+    del environment["jax_enable_x64"], environment["jax_softmax_custom_jvp"]
+    flags = environment["xla_flags"].replace("--xla_gpu_deterministic_ops=true", "")
+    environment["xla_flags"] = f"{flags} --xla_gpu_deterministic_ops=1".strip()
+    environment["xla_gpu_deterministic_ops"] = "another"
+    (begun / "config.json").write_text(json.dumps(config))
+    results = run(begun, progress="lines")
+    told = [line for line in capsys.readouterr().err.splitlines() if "begun" in line]
+    assert told == [
+        "the run does not say of jax_enable_x64, jax_softmax_custom_jvp how it was "
+        "begun; they are taken to have been as now"
+    ]
+    assert facts(results) == facts(uninterrupted[1])
+    assert stored(begun, "config.json")["environment"]["jax_enable_x64"] is False
+
+
 def test_another_engine_is_refused(begun):
     refused(
         begun,
