@@ -1,6 +1,8 @@
 """What a training run trains, on what."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +29,15 @@ class Job:
     dataset: Dataset
     seeds: tuple[int, ...]
     dtype: str = "float32"
+
+    def labels(self) -> dict[str, Any]:
+        """What its lines of metrics.jsonl carry, beside their seed."""
+        return {"arm": self.arm}
+
+    def owns(self, line: Mapping[str, Any]) -> bool:
+        """Whether a line of metrics.jsonl is of this job."""
+        labelled = all(line.get(k) == v for k, v in self.labels().items())
+        return labelled and line["seed"] in self.seeds
 
     @property
     def wide(self) -> str:

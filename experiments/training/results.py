@@ -45,7 +45,7 @@ def score(
     )
     run.line(
         {
-            "arm": job.arm,
+            **job.labels(),
             "seed": seed,
             "epoch": -(-record["steps"] // job.steps_per_epoch),
             "step": record["steps"],

@@ -35,6 +35,10 @@ from experiments.training.stepper import Stepper, mean_loss
 SECONDS_PER_CALL = 0.25
 
 
+class NotFinite(UserError):
+    """A loss or weights that are not finite; they come of too high a rate."""
+
+
 class TrainingRun:
     """A job's seeds, from their start or their last checkpoint to their end.
 
@@ -73,7 +77,8 @@ class TrainingRun:
         """The record of each seed, whose net is in its checkpoint of that step.
 
         Raises:
-            UserError: a loss is not finite, or something cannot be stored or read.
+            NotFinite: a loss or the weights of a seed are not.
+            UserError: something cannot be stored or read.
             Terminated: SIGTERM came; everything is stored.
         """
         with self._asked_to_stop.at_once():
@@ -121,8 +126,7 @@ class TrainingRun:
         last = position.step - self._epoch_to_end
         self._directory.keep_metrics(
             lambda line: (
-                line["arm"] != job.arm
-                or (line["step"] <= last and line["split"] != "test")
+                not job.owns(line) or (line["step"] <= last and line["split"] != "test")
             )
         )
         return position
@@ -209,7 +213,7 @@ class TrainingRun:
     def _refuse(self, seed: int, what: str) -> None:
         self._checkpoints.wait()
         last = self._checkpoints.last(seed)
-        raise UserError(
+        raise NotFinite(
             "learning_rate",
             f"{what} of {self.job.arm}, seed {seed}, at a peak rate of "
             f"{self.job.recipe.learning_rate:g}; the last good checkpoint is "
@@ -250,7 +254,7 @@ class TrainingRun:
             job.seeds, totals, scores, self._patience, strict=True
         ):
             place = {
-                "arm": job.arm,
+                **job.labels(),
                 "seed": seed,
                 "epoch": job.epoch(self._step),
                 "step": self._step,
@@ -312,8 +316,9 @@ class TrainingRun:
         validated = [
             line["accuracy"]
             for line in self._directory.metrics()
-            if (line["arm"], line["seed"]) == (job.arm, seed)
-            and (line["split"], line["step"]) == ("validation", step)
+            if job.owns(line)
+            and (line["seed"], line["split"], line["step"])
+            == (seed, "validation", step)
         ]
         net = self._checkpoints.net(seed, step)
         return {
