@@ -5,8 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
+from cnnlab.statistics.equivalence import check_delta, equivalence_p
+from cnnlab.statistics.holm import holm
 from cnnlab.statistics.intervals import (
     check_confidence,
     deviation,
@@ -14,8 +16,7 @@ from cnnlab.statistics.intervals import (
     mean_interval,
     student,
 )
-
-POWER = 0.8
+from cnnlab.statistics.seed_counts import seeds_needed, seeds_unpaired
 
 
 def compare_pairs(
@@ -23,6 +24,7 @@ def compare_pairs(
     *,
     metric: str = "test_accuracy",
     confidence: float = 0.95,
+    delta: float | None = None,
     pairs: Sequence[tuple[str, str]] | None = None,
 ) -> list[dict]:
     """One row for every pair of arms, in the arms' order, paired by seed.
@@ -30,41 +32,58 @@ def compare_pairs(
     Args:
         arms: the metric of each arm, one value a seed, seeds in one order for all.
         metric: the name that the rows carry.
-        confidence: of the intervals; a pair is resolved at level 1 - confidence.
+        confidence: of the intervals; verdicts are at level 1 - confidence.
+        delta: the difference, in the metric's unit, below which arms count as
+            equivalent; None asks no such question.
         pairs: those that are compared; None is all.
 
-    Each row holds `a`, `b`, `metric` and
+    Each row holds `a`, `b`, `metric`, `confidence`, `delta`, the number of `seeds` and
         difference: the mean over seeds of a - b: positive where a is higher.
-        low, high: Student's interval of that mean, for this pair alone.
+        deviation: the sample standard deviation of a - b over seeds.
+        low, high: Student's interval of the mean, for this pair alone.
         p: two-sided paired t-test; 1 for identical arms, 0 where a and b differ by
             the same amount at every seed.
         p_holm: p adjusted by Holm over all the pairs.
-        verdict: "resolved" where p_holm < 1 - confidence, else "not resolved".
+        p_equivalent: two one-sided tests against |difference| >= delta.
+        p_equivalent_holm: that, adjusted by Holm over all the pairs.
+        equivalent: whether it is below 1 - confidence.
+        verdict: "resolved" where p_holm < 1 - confidence, whatever its size; else
+            "equivalent" where that is so; else "not resolved".
         seeds_needed: the smallest n >= 2 with
             n >= ((t[1 - level/2] + t[0.8]) * deviation / |difference|)^2,
             t of n - 1 degrees of freedom, level = (1 - confidence) / (number of
             pairs), Holm's strictest step: with n seeds a true difference of the
             observed size is resolved with a chance of about 80 %, whatever the other
             pairs do. None where the difference is 0.
-    With one seed low, high, p, p_holm and seeds_needed are None, nothing resolved.
+        variance_ratio: what pairing gains, (var a + var b) / var(a - b) over seeds: 1
+            where seeds share nothing, 2 where they share half of each arm's variance.
+            From a few seeds it is known roughly. None where a - b does not vary.
+        seeds_unpaired: the seeds an arm that an unpaired interval as narrow takes.
+    With one seed everything but the difference is None, and nothing is resolved.
+
+    All of this is for the one test set: the seeds are what is drawn. Both families of
+    tests are adjusted, since "equivalent" picked from many pairs is as easily had by
+    chance as "resolved": the chance that any "resolved" is wrong stays below
+    1 - confidence, and that any "equivalent" is.
 
     Raises:
-        ValueError: arms of unequal or zero length, or a value that is not finite.
-    Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
+        ValueError: arms of unequal or zero length, a value that is not finite, a pair
+            of an arm that is not there, a delta that is not positive.
     """
     check_confidence(confidence)
+    check_delta(delta)
     values = {name: finite_vector(arm, name) for name, arm in arms.items()}
     lengths = {name: arm.size for name, arm in values.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"arms of unequal numbers of seeds {lengths}; pairs need one")
 
-    if pairs is None:
-        pairs = list(itertools.combinations(values, 2))
-    level = (1 - confidence) / max(len(pairs), 1)
+    pairs = checked_pairs(pairs, list(values))
+    level = 1 - confidence
     rows = []
     for a, b in pairs:
         mean, spread, n = _difference(values[a], values[b])
         interval = student(mean, spread, n, confidence)
+        ratio = _variance_ratio(values[a], values[b], spread)
         rows.append(
             {
                 "a": a,
@@ -76,48 +95,54 @@ def compare_pairs(
                 "p": _p_value(mean, spread, n),
                 "p_holm": None,
                 "verdict": "not resolved",
-                "seeds_needed": _seeds_needed(mean, spread, level),
+                "seeds_needed": seeds_needed(mean, spread, level / len(pairs)),
+                "confidence": confidence,
+                "seeds": n,
+                "deviation": spread,
+                "delta": delta,
+                "p_equivalent": delta and equivalence_p(mean, spread, n, delta),
+                "p_equivalent_holm": None,
+                "equivalent": None,
+                "variance_ratio": ratio,
+                "seeds_unpaired": seeds_unpaired(ratio, n, confidence),
             }
         )
-
-    if rows and rows[0]["p"] is not None:
-        for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
-            row["p_holm"] = adjusted
-            if adjusted < 1 - confidence:
-                row["verdict"] = "resolved"
+    _adjust(rows, "p")
+    _adjust(rows, "p_equivalent")
+    for row in rows:
+        if row["p_equivalent_holm"] is not None:
+            row["equivalent"] = row["p_equivalent_holm"] < level
+        if row["p_holm"] is not None and row["p_holm"] < level:
+            row["verdict"] = "resolved"
+        elif row["equivalent"]:
+            row["verdict"] = "equivalent"
     return rows
 
 
-def compare(
-    results: Mapping,
-    *,
-    metric: str = "test_accuracy",
-    confidence: float = 0.95,
-    pairs: Sequence[tuple[str, str]] | None = None,
-) -> list[dict]:
-    """The rows of `compare_pairs` for a results.json, paired by the seeds' numbers.
+def checked_pairs(
+    pairs: Sequence[tuple[str, str]] | None, names: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The pairs, all of them for None.
 
     Raises:
-        ValueError: arms that were not trained with the same seeds.
+        ValueError: a pair of an arm that is not there, or of an arm and itself.
     """
-    arms = {}
-    for arm in results["arms"]:
-        arms[arm["name"]] = {seed["seed"]: seed[metric] for seed in arm["seeds"]}
-    numbers = {name: sorted(values) for name, values in arms.items()}
-    if any(other != next(iter(numbers.values())) for other in numbers.values()):
-        raise ValueError(f"arms of different seeds {numbers}; pairs need the same")
-    paired = {name: [arms[name][seed] for seed in numbers[name]] for name in arms}
-    return compare_pairs(paired, metric=metric, confidence=confidence, pairs=pairs)
+    if pairs is None:
+        return list(itertools.combinations(names, 2))
+    for a, b in pairs:
+        for name in (a, b):
+            if name not in names:
+                raise ValueError(f"pairs name {name!r}; the arms are {list(names)}")
+        if a == b:
+            raise ValueError(f"pairs compare {a!r} with itself")
+    return list(pairs)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given."""
-    p_values = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(p_values.size, 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted.tolist()
+def _adjust(rows: Sequence[dict], key: str) -> None:
+    if rows and rows[0][key] is not None:
+        adjusted = holm([row[key] for row in rows])
+        for row, p in zip(rows, adjusted, strict=True):
+            row[f"{key}_holm"] = p
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float | None, int]:
@@ -132,6 +157,12 @@ def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float | None, int]
     return (0.0 if abs(mean) <= rounding else mean), spread, differences.size
 
 
+def _variance_ratio(a: np.ndarray, b: np.ndarray, spread: float | None) -> float | None:
+    if not spread:
+        return None
+    return float((a.var(ddof=1) + b.var(ddof=1)) / spread**2)
+
+
 def _p_value(mean: float, spread: float | None, n: int) -> float | None:
     if spread is None:
         return None
@@ -140,18 +171,3 @@ def _p_value(mean: float, spread: float | None, n: int) -> float | None:
     if spread == 0:
         return 0.0
     return float(2 * stdtr(n - 1, -abs(mean) / spread * math.sqrt(n)))
-
-
-def _seeds_needed(mean: float, spread: float | None, level: float) -> int | None:
-    if spread is None or mean == 0:
-        return None
-
-    def bound(degrees: float) -> float:
-        quantiles = stdtrit(degrees, 1 - level / 2) + stdtrit(degrees, POWER)
-        return float((quantiles * spread / mean) ** 2)
-
-    # The normal quantiles bound the answer from below, and it is a few seeds above.
-    seeds = max(2, math.ceil(bound(math.inf)))
-    while seeds < bound(seeds - 1):
-        seeds += 1
-    return seeds

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from cnnlab.statistics import compare, compare_pairs, mean_interval
-from cnnlab.statistics.paired import holm
+from cnnlab.statistics.holm import holm
 
 
 def drawn_arms(count, seeds, spread=0.01):
