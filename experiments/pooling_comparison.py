@@ -278,7 +278,8 @@ def _compare(
             for run, seed in zip(each.runs, seeds, strict=True)
         ),
     }
-    return {**results, "comparisons": compare(results)}
+    comparisons = compare(results) if len(arms) > 1 else []
+    return {**results, "comparisons": comparisons}
 
 
 def _check_same_images(config: Config, dataset, directory: WorkDirectory) -> None:
