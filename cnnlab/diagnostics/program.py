@@ -26,7 +26,30 @@ def trace(function: Callable, *args) -> Program:
     Args:
         args: trees of arrays or `jax.ShapeDtypeStruct`s; nothing is computed.
     """
-    return _program(jax.make_jaxpr(function)(*args), _Place())
+    return _program(jax.make_jaxpr(function)(*args), Place())
+
+
+def operation_of(equation: JaxprEqn, place: "Place") -> Operation:
+    """An equation as one operation, whatever its inputs come from."""
+    inputs = tuple(_lookup({}, equation.invars))
+    outputs = tuple(map(_value, equation.outvars))
+    return _operation(equation, inputs, outputs, place)
+
+
+def called_by(equation: JaxprEqn, place: "Place") -> Jaxpr | ClosedJaxpr | None:
+    """What an equation calls; None if it calls nothing, or one of cnnlab's operators.
+
+    Args:
+        place: the equation's own, as of `Place.of`.
+    """
+    called = equation.params.get(_CALLS.get(equation.primitive.name))
+    return None if called is None or _is_operator(equation, place) else called
+
+
+def bodies_of(equation: JaxprEqn) -> tuple[Jaxpr | ClosedJaxpr, ...]:
+    """The programs of a loop or of branches; none of any other equation."""
+    bodies = _BODIES.get(equation.primitive.name)
+    return () if bodies is None else bodies(equation.params)
 
 
 def read_call(call: str) -> tuple[str, dict[str, Any]]:
@@ -53,7 +76,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Place:
+class Place:
     """Where in a program an equation stands.
 
     Attributes:
@@ -65,7 +88,7 @@ class _Place:
     group: str | None = None
     transposed: bool = False
 
-    def of(self, equation: JaxprEqn) -> "_Place":
+    def of(self, equation: JaxprEqn) -> "Place":
         """The place of an equation here, whose own names start from here."""
         names = str(equation.source_info.name_stack)
         path = self.path + tuple(filter(_is_module, map(_bare, names.split("/"))))
@@ -107,7 +130,7 @@ _BODIES = {
 _FOLDS = ("reduce", "scatter", "select_and")
 
 
-def _program(jaxpr, place: _Place, unneeded: frozenset[int] = frozenset()) -> Program:
+def _program(jaxpr, place: Place, unneeded: frozenset[int] = frozenset()) -> Program:
     values = _constants(jaxpr)
     jaxpr = _opened(jaxpr)
     values |= {var: _value(var) for var in jaxpr.invars}
@@ -119,13 +142,13 @@ def _program(jaxpr, place: _Place, unneeded: frozenset[int] = frozenset()) -> Pr
     return Program(inputs, _needed(operations, needed), outputs)
 
 
-def _collect(jaxpr: Jaxpr, values, place: _Place, operations) -> None:
+def _collect(jaxpr: Jaxpr, values, place: Place, operations) -> None:
     """Appends the operations of `jaxpr`, whose inputs and constants `values` holds."""
     for equation in jaxpr.eqns:
         here = place.of(equation)
         inputs = tuple(_lookup(values, equation.invars))
-        called = equation.params.get(_CALLS.get(equation.primitive.name))
-        if called is not None and not _is_operator(equation, here):
+        called = called_by(equation, here)
+        if called is not None:
             inner = _opened(called)
             inside = dict(zip(inner.invars, inputs, strict=True))
             inside |= _constants(called)
@@ -146,10 +169,10 @@ def _operation(equation, inputs, outputs, place) -> Operation:
     if operator:
         body = options[_CALLS[name]]
         name, options = read_call(options["name"])
-        inside = _Place(place.path)
+        inside = Place(place.path)
         opened = lambda unneeded: (_program(body, inside, unneeded),)  # noqa: E731
     elif name in _BODIES:
-        bodies = _BODIES[name](options)
+        bodies = bodies_of(equation)
         # What a loop gives it may need itself.
         opened = lambda _: tuple(_program(body, place) for body in bodies)  # noqa: E731
     return Operation(
@@ -160,7 +183,7 @@ def _operation(equation, inputs, outputs, place) -> Operation:
         place.path,
         operator,
         place.group,
-        opaque=opened is None and _hides_a_program(equation),
+        opaque=opened is None and hides_a_program(equation),
         evaluate=functools.partial(_evaluate, equation),
         **({} if opened is None else {"opened": opened}),
     )
@@ -174,14 +197,15 @@ def _evaluate(equation: JaxprEqn, *arrays) -> Sequence[Any]:
     return outputs if primitive.multiple_results else [outputs]
 
 
-def _is_operator(equation: JaxprEqn, place: _Place) -> bool:
+def _is_operator(equation: JaxprEqn, place: Place) -> bool:
     """Whether an equation is a call of one of cnnlab's operators, by its name."""
     is_call = equation.primitive.name in _CALLS
     named = is_call and "(" in str(equation.params.get("name", ""))
     return named and not place.transposed
 
 
-def _hides_a_program(equation: JaxprEqn) -> bool:
+def hides_a_program(equation: JaxprEqn) -> bool:
+    """Whether an equation runs a program of its own, whatever it does with it."""
     if equation.primitive.name.startswith(_FOLDS):
         return False
     options = equation.params.values()
@@ -193,7 +217,7 @@ def _hides_a_program(equation: JaxprEqn) -> bool:
 
 def _is_entrywise(equation: JaxprEqn) -> bool:
     name = equation.primitive.name
-    if name in _CALLS and not _is_operator(equation, _Place()):
+    if name in _CALLS and not _is_operator(equation, Place()):
         return all(map(_is_entrywise, _opened(equation.params[_CALLS[name]]).eqns))
     return name in ELEMENTWISE or name == "broadcast_in_dim"
 
