@@ -38,6 +38,19 @@ def create(model: str, flags: Mapping[str, Any] | None = None) -> "Network":
     return create_model(model, **given)
 
 
+def classes_in(model: str) -> Any:
+    """The number of classes that a spec sets; None where it sets none, or is none.
+
+    No model takes it so: they are those of the images or weights.
+    """
+    from cnnlab.ops.registry import parse_spec
+
+    try:
+        return parse_spec(model)[1].get("num_classes")
+    except ValueError:
+        return None
+
+
 def shapes(network: "Network", images: Any) -> Any:
     """Those of the network's variables; nothing is computed."""
     import jax

@@ -118,6 +118,11 @@ def _of_pytorch(config: Any, options: Mapping[str, Any]) -> Net:
         raise UserError(
             "model", f"is needed, as '{config.weights}' does not say what it is of"
         )
+    classes = networks.classes_in(config.model)
+    if classes is not None:
+        raise UserError(
+            "model", f"{config.model} sets num_classes; use --num_classes={classes}"
+        )
     model = networks.create(
         config.model, {**options, "num_classes": config.num_classes}
     )

@@ -23,6 +23,9 @@ def refuse_other_model(config: Any) -> None:
     from experiments.harness import networks
     from experiments.training.plan import net_options
 
+    if networks.classes_in(config.model) is not None:
+        # To be held to those of the images, which are not there yet.
+        return
     networks.create(config.model, net_options(config))
     written = parse_spec(config.model)[1]
     for option in ("pool", "boundary", "downsample", "dtype"):
@@ -89,13 +92,19 @@ def _rounding(described: Mapping[str, Any]) -> dict[str, Any]:
 
 def refuse_unfit(config: Any, job) -> None:
     """Raises a UserError where the engine that is asked for cannot serve here."""
+    import jax
+
     names = ["auto", *_serving(job)]
-    if config.seed_engine not in names:
-        raise UserError(
-            "seed_engine",
-            f"'{config.seed_engine}' needs {_NEEDS[config.seed_engine]}; here serve "
-            f"{', '.join(names)}",
-        )
+    if config.seed_engine in names:
+        return
+    count, batch = jax.device_count(), job.recipe.batch_size
+    others = f"here serve {', '.join(names)}"
+    if batch % count:
+        others += f", with a batch_size that {count} devices share evenly, not {batch}"
+    raise UserError(
+        "seed_engine",
+        f"'{config.seed_engine}' needs {_NEEDS[config.seed_engine]}; {others}",
+    )
 
 
 def choose(config: Any, directory: WorkDirectory, job, progress):

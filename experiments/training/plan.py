@@ -18,6 +18,7 @@ from cnnlab.errors import UserError
 from cnnlab.models import create_model
 from cnnlab.ops.registry import parse_spec
 from cnnlab.training.engines import Task, data_mesh
+from experiments.harness import networks
 from experiments.harness.recipe_flags import RecipeFlags
 from experiments.training.job import Job
 
@@ -45,6 +46,7 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
     Raises:
         UserError: a net, a recipe and images that do not fit each other.
     """
+    _refuse_classes(config.model, dataset)
     examples = len(dataset.train.labels)
     remaining = examples - round(examples * recipe.validation_fraction)
     if recipe.patience and remaining == examples:
@@ -90,6 +92,16 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
     )
 
 
+def _refuse_classes(model: str, dataset: Dataset) -> None:
+    classes = networks.classes_in(model)
+    if classes is not None:
+        raise UserError(
+            "model",
+            f"{model} has num_classes {classes!r}, and {dataset.name} has "
+            f"{dataset.num_classes} classes; leave it to the images",
+        )
+
+
 def net_options(config: RecipeFlags) -> dict[str, Any]:
     """The options of the model that flags set."""
     given = {"pool": config.pool, "downsample": config.downsample}
@@ -130,8 +142,13 @@ def _mesh(config: RecipeFlags, batch_size: int) -> Mesh | None:
         return None
     try:
         return data_mesh(batch_size)
-    except ValueError as error:
-        raise UserError("batch_size", str(error)) from None
+    except ValueError:
+        count = jax.device_count()
+        raise UserError(
+            "batch_size",
+            f"{batch_size} cannot be shared by {count} devices evenly; take a multiple "
+            f"of {count}, or for several seeds --seed_engine=devices",
+        ) from None
 
 
 def _fitted(config: RecipeFlags, options: dict[str, Any], dataset: Dataset):

@@ -12,6 +12,7 @@ from cnnlab import training
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
 from cnnlab.training import transfer
+from experiments.harness.networks import by
 from experiments.harness.trained_net import Net
 from experiments.training import plan as training_plan
 from experiments.training.plan import Plan
@@ -132,9 +133,10 @@ def _frozen(
     try:
         transfer.check_backbone(net.variables, fresh, head)
     except ValueError as error:
-        size = "x".join(map(str, dataset.image_shape))
         raise UserError(
-            "dataset", f"{net.name} does not fit {size} images: {error}"
+            "dataset",
+            f"{net.name}, a net for {by(net.image_shape)} images, does not fit "
+            f"{by(dataset.image_shape)} images: {error}",
         ) from error
     try:
         return transfer.matching(fresh["params"], config.freeze or (), spared=head)

@@ -224,6 +224,31 @@ def test_pytorchs_weights_need_a_model_that_is_known(tmp_path, files):
         run(dataclasses.replace(config, model="resnet19"))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"num_classes": 100},
+            r"weights: .* of shape \[10\], and the model needs \[100\]; does num_cl",
+        ),
+        (
+            {"model": "cifar_resnet18(num_classes=100)"},
+            "model: .*=100. sets num_classes; use --num_classes=100",
+        ),
+        (
+            {"model": "resnet18"},
+            r"weights: .* of shape \[3, 3, 3, 64\], and .* needs \[7, 7, 3, 64\]",
+        ),
+    ],
+)
+def test_weights_of_another_net_are_refused(tmp_path, files, change, message):
+    weights = weights_of("cifar_resnet18", tmp_path, num_classes=10)
+    config = Config(images=files, weights=weights, model="cifar_resnet18")
+    with pytest.raises(UserError, match=f"^{message}") as error:
+        run(dataclasses.replace(config, **change))
+    assert "\n" not in str(error.value)
+
+
 def test_one_image_that_cannot_be_read_stops_all(finished_run, files, monkeypatch):
     from cnnlab.training import evaluation
 

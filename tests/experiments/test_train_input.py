@@ -94,6 +94,11 @@ def test_a_wrong_value_is_named_by_its_flag(tmp_path, change, message):
         ),
         ((28, 28, 1), {"augment": ("pca_noise",)}, "augment: pca_noise: 1 channels"),
         (
+            (32, 32, 3),
+            {"model": "resnet20(num_classes=100)"},
+            "model: .* has num_classes 100, and images has 10 classes; leave it to",
+        ),
+        (
             (28, 28, 1),
             {"model": "resnet18"},
             "model: resnet18 has a stride of 32 pixels, and the images are 28x28x1; ",

@@ -359,7 +359,10 @@ def test_a_finished_run_is_read_and_one_from_another_backbone_refused(
         ({"scratch_learning_rate": -1.0}, "scratch_learning_rate: -1.0 is not above 0"),
         ({"seeds": 0}, "seeds: 0 is less than 1"),
         ({"image_size": 15}, "image_size: 15 is less than 16"),
-        ({"image_size": 20}, r"dataset: lenet5, .* does not fit 20x20x1 images: para"),
+        (
+            {"image_size": 20},
+            "dataset: lenet5, .* for 16x16x1 images, does not fit 20x20x1 images: ",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(
@@ -377,6 +380,10 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     [
         ("resnet20", "dataset: glyphs has images of 1 channel, and a net takes 3 chan"),
         ("alexnet", "weights: alexnet cannot take 16x16x1 images: "),
+        (
+            "resnet18",
+            "weights: resnet18 has a stride of 32 pixels, and the images are 16x16x1; ",
+        ),
         ("lenet5_1998", "weights: a net cannot be transferred: the model has no par"),
     ],
 )
