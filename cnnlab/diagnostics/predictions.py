@@ -1,0 +1,121 @@
+"""What a function says of images, and whether it is one that can be asked."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from cnnlab.ops.arguments import check_array
+
+Images = Num[np.ndarray, "examples height width channels"]
+Labels = Int[np.ndarray, " examples"]
+Logits = Float[np.ndarray, "examples classes"]
+Predict = Callable[[Images], Logits]
+
+# Two calls on an accelerator may add in another order; dropout changes far more.
+_ROUNDING = 1e-3
+
+
+def checked_images(images: Images) -> Images:
+    """`images` as a NumPy array.
+
+    Raises:
+        TypeError: they are no array.
+        ValueError: not [examples, height, width, channels], empty, or not finite.
+    """
+    check_array("images", images)
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            "images must be [examples, height, width, channels], none of them 0, "
+            f"got shape {images.shape}"
+        )
+    images = np.asarray(images)
+    if images.dtype.kind not in "biu":
+        finite = np.fromiter((np.isfinite(image).all() for image in images), bool)
+        if not finite.all():
+            raise ValueError(
+                f"images must be finite, image {int(np.argmin(finite))} is not"
+            )
+    return images
+
+
+def checked_labels(labels: Labels, examples: int, classes: int) -> Labels:
+    """`labels` as a NumPy array.
+
+    Raises:
+        ValueError: not one integer for each image, or one outside 0..classes - 1.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (examples,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be {examples} integers, one for each image, "
+            f"got {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        raise ValueError(
+            f"labels must be 0 to {classes - 1}, as predict gives {classes} classes, "
+            f"got {wrong}"
+        )
+    return labels
+
+
+def logits_of(predict: Predict, images: Images, classes: int | None = None) -> Logits:
+    """What `predict` gives, as a NumPy array.
+
+    Args:
+        classes: how many there must be; None is any number.
+
+    Raises:
+        ValueError: not one row of logits for each image, or a logit that is NaN.
+    """
+    logits = np.asarray(predict(images))
+    wanted = "classes" if classes is None else classes
+    if logits.ndim != 2 or len(logits) != len(images) or 0 in logits.shape:
+        raise ValueError(
+            f"predict must give logits [{len(images)}, {wanted}] for images "
+            f"{images.shape}, got shape {logits.shape}"
+        )
+    if classes is not None and logits.shape[1] != classes:
+        raise ValueError(
+            f"predict gave {logits.shape[1]} classes, and {classes} in another call"
+        )
+    if np.isnan(logits).any():
+        raise ValueError("predict gave logits that are not numbers (NaN)")
+    return logits
+
+
+def classes_of(predict: Predict, images: Images) -> int:
+    """How many classes `predict` tells apart, asked twice about the same images.
+
+    Raises:
+        ValueError: as `logits_of`, or the two answers differ by more than rounding.
+    """
+    first = logits_of(predict, images)
+    check_steady("predict", first, logits_of(predict, images, first.shape[1]))
+    return first.shape[1]
+
+
+def check_steady(name: str, first: np.ndarray, second: np.ndarray) -> None:
+    """Refuses two answers to one question that differ by more than rounding.
+
+    Raises:
+        ValueError: they differ by more than a thousandth of the largest magnitude.
+    """
+    known = np.isfinite(first) & np.isfinite(second)
+    before, after = (np.where(known, x, 0).astype(float) for x in (first, second))
+    change, largest = np.abs(after - before).max(), np.abs(before).max()
+    if change > _ROUNDING * largest or not np.array_equal(
+        first[~known], second[~known]
+    ):
+        raise ValueError(
+            f"{name} changes between calls on the same images, by up to {change:.3g} "
+            f"where the largest is {largest:.3g}: is dropout left on?"
+        )
+
+
+def probabilities_of(logits: Logits) -> Float[np.ndarray, "examples classes"]:
+    """The softmax of `logits`, in double precision."""
+    logits = logits.astype(np.float64)
+    exponents = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponents / exponents.sum(-1, keepdims=True)
