@@ -42,7 +42,7 @@ def called_by(equation: JaxprEqn, place: "Place") -> Jaxpr | ClosedJaxpr | None:
     Args:
         place: the equation's own, as of `Place.of`.
     """
-    called = equation.params.get(_CALLS.get(equation.primitive.name))
+    called = equation.params.get(CALLS.get(equation.primitive.name))
     return None if called is None or _is_operator(equation, place) else called
 
 
@@ -109,7 +109,7 @@ def _is_module(name: str) -> bool:
 
 
 # Primitives that call one function, by where they keep it. JAX renames them at times.
-_CALLS = {
+CALLS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "closed_call": "call_jaxpr",
@@ -167,7 +167,7 @@ def _operation(equation, inputs, outputs, place) -> Operation:
     name, options = equation.primitive.name, equation.params
     operator, opened = _is_operator(equation, place), None
     if operator:
-        body = options[_CALLS[name]]
+        body = options[CALLS[name]]
         name, options = read_call(options["name"])
         inside = Place(place.path)
         opened = lambda unneeded: (_program(body, inside, unneeded),)  # noqa: E731
@@ -199,7 +199,7 @@ def _evaluate(equation: JaxprEqn, *arrays) -> Sequence[Any]:
 
 def _is_operator(equation: JaxprEqn, place: Place) -> bool:
     """Whether an equation is a call of one of cnnlab's operators, by its name."""
-    is_call = equation.primitive.name in _CALLS
+    is_call = equation.primitive.name in CALLS
     named = is_call and "(" in str(equation.params.get("name", ""))
     return named and not place.transposed
 
@@ -217,8 +217,8 @@ def hides_a_program(equation: JaxprEqn) -> bool:
 
 def _is_entrywise(equation: JaxprEqn) -> bool:
     name = equation.primitive.name
-    if name in _CALLS and not _is_operator(equation, Place()):
-        return all(map(_is_entrywise, _opened(equation.params[_CALLS[name]]).eqns))
+    if name in CALLS and not _is_operator(equation, Place()):
+        return all(map(_is_entrywise, _opened(equation.params[CALLS[name]]).eqns))
     return name in ELEMENTWISE or name == "broadcast_in_dim"
 
 
