@@ -6,18 +6,17 @@ function may be written with anything that JAX can trace. Nothing is computed.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from cnnlab.diagnostics.activation_memory import kept_bytes, peak_bytes
 from cnnlab.diagnostics.cost_rows import Row, rows_of
 from cnnlab.diagnostics.fields import fields_of
 from cnnlab.diagnostics.parameter_use import parameters_of
 from cnnlab.diagnostics.program import trace
-from cnnlab.ops.arguments import check_integer
+from cnnlab.diagnostics.roles import described, roles, spatial_axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +94,9 @@ def count(
         ValueError: the image is not one array with these axes.
         TypeError: an argument that no array can be, or an axis that is no integer.
     """
-    leaves = [_described(leaf) for leaf in jax.tree.leaves(args)]
-    position, parameters = _roles(args, image)
-    spatial = _spatial_axes(leaves[position].shape, spatial)
+    leaves = [described(leaf) for leaf in jax.tree.leaves(args)]
+    position, parameters = roles(args, image)
+    spatial = spatial_axes(leaves[position].shape, spatial)
     program = trace(function, *args)
     seen = fields_of(program, position, spatial)
     on_image = {value for value, fields in seen.items() if fields is not None}
@@ -110,69 +109,3 @@ def count(
             training or function, args, position, parameters or [position]
         ),
     )
-
-
-def _described(leaf) -> jax.ShapeDtypeStruct:
-    if isinstance(leaf, bool | int | float | complex):
-        return jax.ShapeDtypeStruct((), jnp.result_type(leaf))
-    if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
-        raise TypeError(
-            f"arguments must be trees of arrays, got one with {type(leaf).__name__}"
-        )
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-
-
-def _roles(args: tuple, image: int) -> tuple[int, list[int]]:
-    """Of all leaves of `args`, which is the image, and which are parameters."""
-    check_integer("image", image)
-    if not -len(args) <= image < len(args):
-        raise ValueError(f"image {image} is none of the {len(args)} arguments")
-    image %= len(args)
-    start, position, parameters = 0, None, []
-    for index, arg in enumerate(args):
-        marked = _marked(arg)
-        leaves = jax.tree.leaves(arg)
-        if index == image:
-            if len(leaves) != 1:
-                raise ValueError(f"the image must be one array, got {len(leaves)}")
-            position = start
-        else:
-            parameters += [
-                start + i
-                for i, (leaf, is_parameter) in enumerate(
-                    zip(leaves, marked, strict=True)
-                )
-                if is_parameter and jnp.issubdtype(_described(leaf).dtype, jnp.inexact)
-            ]
-        start += len(leaves)
-    return position, parameters
-
-
-def _marked(tree) -> list[bool]:
-    """For every leaf whether it counts: all do, or those of "params" alone."""
-    if isinstance(tree, Mapping) and "params" in tree:
-        tree = {
-            name: jax.tree.map(lambda leaf, name=name: name == "params", part)
-            for name, part in tree.items()
-        }
-        return jax.tree.leaves(tree)
-    return [True] * len(jax.tree.leaves(tree))
-
-
-def _spatial_axes(shape: tuple[int, ...], spatial: Sequence[int] | None) -> list[int]:
-    rank = len(shape)
-    if spatial is None:
-        spatial = range(1, rank - 1)
-    if not isinstance(spatial, Sequence):
-        raise TypeError(f"spatial takes axes, such as (1, 2), got {spatial!r}")
-    for axis in spatial:
-        check_integer("spatial", axis)
-    axes = [axis % rank for axis in spatial if -rank <= axis < rank]
-    if not axes or len(set(axes)) < len(spatial):
-        raise ValueError(
-            f"an image of shape {shape} has no spatial axes {list(spatial)}; "
-            "[batch, *spatial, channels] needs no `spatial`"
-        )
-    if any(shape[axis] < 1 for axis in axes):
-        raise ValueError(f"an image of shape {shape} has no pixels")
-    return axes

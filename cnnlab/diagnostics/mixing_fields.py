@@ -25,7 +25,7 @@ from cnnlab.ops import pools
 
 def slid(operation: Operation, fields, windows: Mapping[int, Window]):
     """What windows along these axes of the first operand see."""
-    axes, mixed = _axes_of_result(operation)
+    axes, mixed = axes_of_result(operation)
 
     def one(field):
         window = windows.get(field.axis)
@@ -39,7 +39,7 @@ def slid(operation: Operation, fields, windows: Mapping[int, Window]):
     return each(fields, one)
 
 
-def _axes_of_result(operation) -> tuple[dict[int, int], set[int]]:
+def axes_of_result(operation) -> tuple[dict[int, int], set[int]]:
     """Where the first operand's axes are in the result, and which are summed over."""
     axes = dict(enumerate(range(len(operation.inputs[0].shape))))
     if operation.name == "conv_general_dilated":

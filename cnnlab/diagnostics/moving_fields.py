@@ -79,7 +79,7 @@ def _reshape(operation, facts):
     before, after = operation.inputs[0].shape, operation.outputs[0].shape
     if any(others) or operation.options["dimensions"] or 0 in before:
         return [(None,) * len(next(filter(None, facts)))]
-    places = {axis: group for group in _groups(before, after) for axis in group[0]}
+    places = {axis: group for group in axis_groups(before, after) for axis in group[0]}
     spatial = {field.axis for field in fields if field is not None}
 
     def one(field):
@@ -100,7 +100,7 @@ def _reshape(operation, facts):
     return [each(fields, one)]
 
 
-def _groups(before, after) -> Iterator[tuple[list[int], list[int]]]:
+def axis_groups(before, after) -> Iterator[tuple[list[int], list[int]]]:
     """The axes of two shapes in the smallest groups of equal sizes, in order."""
     i = j = 0
     while i < len(before) or j < len(after):
