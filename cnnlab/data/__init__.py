@@ -1,4 +1,4 @@
-"""Image sets as uint8 arrays: drawn (glyphs) or prepared by TFDS."""
+"""Image sets as uint8 arrays: drawn (glyphs, red_green) or prepared by TFDS."""
 
 import dataclasses
 import hashlib
@@ -13,6 +13,7 @@ _GLYPHS_TRAIN, _GLYPHS_TEST = 4_000, 2_000
 _GLYPHS_SIZE = 28
 # Fixed, so that training seeds differ in training alone.
 _GLYPHS_SEED = 20130116
+_RED_GREEN_SEED = 20200316
 
 
 def load(
@@ -23,16 +24,18 @@ def load(
     train_examples: int | None = None,
     test_examples: int | None = None,
 ) -> Dataset:
-    """The named set: "glyphs", or a TFDS image classification set prepared on disk.
+    """The named set: one that is drawn, or one of TFDS that is prepared on disk.
 
     Args:
-      name: "glyphs", or a TFDS name such as "mnist" or "cifar10_corrupted/fog_1".
+      name: "glyphs", "red_green", or a TFDS name such as "mnist" or
+        "cifar10_corrupted/fog_1".
       data_dir: where TFDS sets are; None means $TFDS_DATA_DIR, or else
         ~/tensorflow_datasets.
       image_size: side of the glyphs in pixels; other sets are read as they are.
       train_examples: how many to draw or, of a prepared set, how many to keep from
-        the front; None means 4,000 glyphs, or all.
-      test_examples: the same of the test split; None means 2,000 glyphs, or all.
+        the front; None means 4,000 glyphs, 2,500 of red_green, or all.
+      test_examples: the same of the test split; None means 2,000 that are drawn, or
+        all.
 
     Raises:
       UserError: a set that is unknown, not prepared, damaged or not of labelled
@@ -51,6 +54,8 @@ def load(
             "image_size",
             f"{image_size} is for glyphs alone; {name!r} is read at its own size",
         )
+    if name == "red_green":
+        return _red_green(train_examples or 2_500, test_examples or 2_000)
     from cnnlab.data import prepared
 
     return _shortened(prepared.load(name, data_dir), train_examples, test_examples)
@@ -73,11 +78,23 @@ def _glyphs(image_size: int, train_examples: int, test_examples: int) -> Dataset
         return Split(np.asarray(images), labels)
 
     train, test = split(0, train_examples), split(1, test_examples)
-    digest = hashlib.sha256(b"glyphs")
+    return _drawn("glyphs", train, test, glyphs.CLASS_NAMES)
+
+
+def _red_green(train_examples: int, test_examples: int) -> Dataset:
+    from cnnlab.data import red_green
+
+    sizes = train_examples, test_examples
+    splits = (Split(*drawn) for drawn in red_green.splits(_RED_GREEN_SEED, sizes))
+    return _drawn("red_green", *splits, red_green.CLASS_NAMES)
+
+
+def _drawn(name: str, train: Split, test: Split, class_names: tuple) -> Dataset:
+    digest = hashlib.sha256(name.encode())
     for array in (train.images, train.labels, test.images, test.labels):
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array)
-    return Dataset("glyphs", train, test, glyphs.CLASS_NAMES, digest.hexdigest())
+    return Dataset(name, train, test, class_names, digest.hexdigest())
 
 
 def _shortened(

@@ -6,6 +6,9 @@ import numpy as np
 
 from cnnlab.errors import UserError
 
+# The sets that are drawn when they are loaded.
+DRAWN = ("glyphs", "red_green")
+
 
 @dataclasses.dataclass(frozen=True)
 class Split:

@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+from cnnlab.data.dataset import DRAWN
 from cnnlab.data.quiet import quiet
 from cnnlab.errors import UserError
 
@@ -74,11 +75,11 @@ def check_registered(name: str, root: Path) -> None:
     if _NAME.fullmatch(name) and name.split("/")[0] in registered:
         return
     on_disk = [info.parents[1].name for info in root.glob("*/*/dataset_info.json")]
-    known = {"glyphs", *registered, *on_disk}
+    known = {*DRAWN, *registered, *on_disk}
     close = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise UserError(
         "dataset",
-        f"{name!r} is unknown; {hint}allowed are glyphs, TFDS image classification "
-        f"sets such as mnist, and sets prepared in {root}",
+        f"{name!r} is unknown; {hint}allowed are {', '.join(DRAWN)}, TFDS image "
+        f"classification sets such as mnist, and sets prepared in {root}",
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cnnlab.data import locating
+from cnnlab.data.dataset import DRAWN
 from cnnlab.data.prepared_files import PreparedFiles
 from cnnlab.data.quiet import quiet
 from cnnlab.errors import UserError
@@ -31,8 +32,8 @@ def prepare(name: str, data_dir: str | None = None) -> Path:
       UserError: a set that is unknown or prepared in another form, no TensorFlow, no
         network, a folder that cannot be written, or a set that TFDS cannot prepare.
     """
-    if name == "glyphs":
-        raise UserError("dataset", "'glyphs' is drawn when loaded; nothing to prepare")
+    if name in DRAWN:
+        raise UserError("dataset", f"{name!r} is drawn when loaded; nothing to prepare")
     root = locating.resolve_data_dir(data_dir)
     folder = locating.newest_version(root, name)
     if folder is not None:

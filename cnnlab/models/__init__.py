@@ -9,6 +9,7 @@ from cnnlab.models import (  # noqa: F401 (they register)
     lenet,
     lenet_1998,
     network_in_network,
+    red_green,
     resnet,
     vgg,
     zeiler_fergus,

@@ -36,6 +36,9 @@ def optimizer_of(recipe: Recipe, total_steps: int) -> optax.GradientTransformati
         if recipe.optimizer == "adam":
             adam = optax.scale_by_adam(b1=recipe.momentum)
             return optax.chain(clip, adam, decay, optax.scale_by_learning_rate(rate))
+        if recipe.optimizer == "adadelta":
+            ratio = optax.scale_by_adadelta(recipe.momentum)
+            return optax.chain(clip, decay, ratio, optax.scale_by_learning_rate(rate))
         nesterov = recipe.optimizer == "nesterov"
         descent = optax.sgd(rate, recipe.momentum, nesterov=nesterov)
         return optax.chain(clip, decay, descent)

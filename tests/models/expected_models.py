@@ -170,6 +170,9 @@ EXPECTED = {
     "all_cnn_a": _all_cnn(1_254_250, 2, pool=False),
     "all_cnn_b": _all_cnn(1_300_618, 3, pool=False),
     "all_cnn_c": _all_cnn(1_369_738, 3, pool=False),
+    "red_green": Expected(
+        65_506, {"Conv_0": 32, "Conv_1": 16, "Conv_2": 8, "Conv_3": 4}, 8
+    ),
     # The heads average windows of 5x5 in the middle of the network.
     "googlenet": _googlenet(13_378_280, 80),
     "googlenet_bn": _googlenet(6_624_904, 64),

@@ -1,5 +1,7 @@
 """The rates of a recipe, as they are told and as they are applied."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,15 @@ from cnnlab.training.optimizer import learning_rate
 
 
 def applied(recipe, total_steps, steps):
-    """The rates by which the optimizer in fact moves a parameter."""
+    """The rates by which the optimizer in fact moves a parameter.
+
+    They are what it moves by over what it would at a rate of 1.
+    """
+    unit = dataclasses.replace(recipe, learning_rate=1.0, schedule="constant")
+    return _moves(recipe, total_steps, steps) / _moves(unit, total_steps, [0])
+
+
+def _moves(recipe, total_steps, steps):
     optimizer = optimizer_of(recipe, total_steps)
     param = jnp.zeros(())
     start = optimizer.init(param)

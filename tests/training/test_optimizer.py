@@ -126,6 +126,12 @@ def descended(recipe, param, gradients, decayed):
             param = param - rate * (unbiased / (deviation + 1e-8) + decay * param)
             continue
         penalised = gradient + decay * param
+        if recipe.optimizer == "adadelta":
+            second = momentum * second + (1 - momentum) * penalised**2
+            move = np.sqrt((first + 1e-6) / (second + 1e-6)) * penalised
+            first = momentum * first + (1 - momentum) * move**2
+            param = param - rate * move
+            continue
         first = momentum * first + penalised
         ahead = penalised + momentum * first
         param = param - rate * (ahead if recipe.optimizer == "nesterov" else first)

@@ -28,6 +28,7 @@ SETS = {
     "quick": (54_000, (28, 28, 1)),
     "zeiler_fergus": (60_000, (28, 28, 1)),
     "all_cnn": (50_000, (32, 32, 3)),
+    "red_green": (2_000, (32, 32, 3)),
     "cifar_resnet": (50_000, (32, 32, 3)),
     "imagenet_resnet": (1_281_167, (224, 224, 3)),
 }
@@ -57,6 +58,8 @@ PUBLISHED = {
             136_499: 0.00005,
         },
     ),
+    # The rate of Adadelta is 1 throughout.
+    "red_green": (10, 500, {0: 1.0, 1: 1.0, 499: 1.0}),
     "cifar_resnet": (
         390,
         64_000,
