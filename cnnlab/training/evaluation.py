@@ -8,9 +8,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Float, Int, UInt8
 
+from cnnlab.training.objective import losses
 from cnnlab.training.resident import Scaling
 
 Images = UInt8[np.ndarray, "examples height width channels"]
@@ -18,7 +18,7 @@ Logits = Float[np.ndarray, "examples classes"]
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy in nats, and the share of examples that are right."""
+    """The mean loss, and the share of examples that are right."""
 
     loss: float
     accuracy: float
@@ -46,10 +46,19 @@ def predictor(
     return predict
 
 
-def score(logits: Logits, labels: Int[np.ndarray, " examples"]) -> Score:
-    """Loss and accuracy of `logits`."""
-    losses = np.asarray(_losses(logits, labels))
-    return Score(float(losses.mean()), float(np.mean(logits.argmax(-1) == labels)))
+def score(
+    logits: Logits,
+    labels: Int[np.ndarray, " examples"],
+    *,
+    loss: str = "cross_entropy",
+) -> Score:
+    """Loss and accuracy of `logits`.
+
+    Args:
+        loss: one of `objective.LOSSES`; cross-entropy is in nats.
+    """
+    found = np.asarray(_losses(logits, labels, loss))
+    return Score(float(found.mean()), float(np.mean(logits.argmax(-1) == labels)))
 
 
 def evaluate(
@@ -58,14 +67,18 @@ def evaluate(
     scaling: Scaling,
     images: Images,
     labels: Int[np.ndarray, " examples"],
+    *,
+    loss: str = "cross_entropy",
 ) -> tuple[Score, Logits]:
-    """The model's score on the images, and its logits."""
+    """The model's score on the images, as `score` has it, and its logits."""
     logits = predictor(model, variables, scaling)(images)
-    return score(logits, labels), logits
+    return score(logits, labels, loss=loss), logits
 
 
 # Compiled as one, as each operation by itself takes about as long to compile.
-_losses = jax.jit(optax.softmax_cross_entropy_with_integer_labels)
+@functools.partial(jax.jit, static_argnums=2)
+def _losses(logits, labels, loss):
+    return losses(logits, labels, loss=loss)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -27,7 +27,7 @@ def score(
     net = checkpoints.net(seed, record["steps"])
     predict = training.predictor(job.task.model, net, job.scaling())
     logits = predict(dataset.test.images)
-    tested = training.score(logits, dataset.test.labels)
+    tested = training.score(logits, dataset.test.labels, loss=job.recipe.loss)
     # As many training as test images make both accuracies equally exact.
     seen = job.split(seed)[0]
     some = np.linspace(0, len(seen) - 1, min(len(seen), len(dataset.test.labels)))

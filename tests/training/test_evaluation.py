@@ -74,6 +74,20 @@ def test_a_score_equals_numpys():
     assert got.accuracy == (logits.argmax(axis=1) == labels).mean()
 
 
+def test_a_score_takes_the_loss_that_is_asked_for(trained):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(40, tiny.CLASSES)).astype(np.float32)
+    labels = rng.integers(0, tiny.CLASSES, 40).astype(np.int32)
+    right = np.eye(tiny.CLASSES)[labels]
+    got = score(logits, labels, loss="mean_squared_error")
+    np.testing.assert_allclose(got.loss, np.mean((logits - right) ** 2), rtol=1e-6)
+    assert got.accuracy == score(logits, labels).accuracy
+    split, scaling = tiny.split(), tiny.data().scaling
+    images = split.images, split.labels
+    got, logits = evaluate(*trained, scaling, *images, loss="mean_squared_error")
+    assert got == score(logits, split.labels, loss="mean_squared_error")
+
+
 def test_a_score_survives_large_logits():
     logits = np.array([[1e4, 0], [0, 1e4]], np.float32)
     assert score(logits, np.array([0, 1], np.int32)) == (0, 1)
