@@ -28,6 +28,10 @@ class Patience:
         """Whether the result stands."""
         return bool(self.epochs) and self.since >= self.epochs
 
+    def counts_at(self, step: int) -> bool:
+        """Whether what a seed is at `step` can still matter to its result."""
+        return not self.settled or step <= self.noted
+
     def note(self, step: int, accuracy: float) -> None:
         """Takes the accuracy after an epoch that ended at `step`."""
         if self.settled or step <= self.noted:

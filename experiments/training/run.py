@@ -15,7 +15,6 @@ import jax
 import numpy as np
 
 from cnnlab import training
-from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
 from cnnlab.training.engines import Engine
 from cnnlab.training.evaluation import Score
@@ -27,16 +26,13 @@ from experiments.harness.profiling import Profile
 from experiments.harness.progress import Progress
 from experiments.harness.workdir import WorkDirectory
 from experiments.training.early_stopping import Patience
+from experiments.training.finite import NotFinite, fault_of_loss, fault_of_weights
 from experiments.training.job import Job
 from experiments.training.run_checkpoints import Position, RunCheckpoints
 from experiments.training.stepper import Stepper, mean_loss
 
 # Progress is told, and SIGTERM and a loss that is not finite are seen, this often.
 SECONDS_PER_CALL = 0.25
-
-
-class NotFinite(UserError):
-    """A loss or weights that are not finite; they come of too high a rate."""
 
 
 class TrainingRun:
@@ -102,8 +98,18 @@ class TrainingRun:
         """Where the run goes on, its metric lines up to there alone."""
         job = self.job
         shapes = jax.eval_shape(lambda: job.start())
-        position = self._checkpoints.restore(shapes, on_damage=self._progress.log)
+        begun = self._checkpoints.begun
+        position = self._checkpoints.restore(
+            shapes,
+            on_damage=self._progress.log,
+            # A best net that is lost is better known now than at the end.
+            needed=lambda notes: notes["step"] if job.recipe.patience else 0,
+        )
         if position is None:
+            if begun:
+                self._progress.log(
+                    "no earlier checkpoint is whole; the run begins anew"
+                )
             none = [Totals.none() for _ in job.seeds]
             notes = [{}] * len(job.seeds)
             position = Position(0, job.start(), none, True, notes, {})
@@ -112,14 +118,9 @@ class TrainingRun:
         self._step = position.step
         self._seconds = position.facts.get("seconds", 0.0)
         self._step_seconds = position.facts.get("step_seconds")
-        for seed, patience, note in zip(
-            job.seeds, self._patience, position.notes, strict=True
-        ):
+        for patience, note in zip(self._patience, position.notes, strict=True):
             for name, value in note.items():
                 setattr(patience, name, value)
-            if job.recipe.patience and patience.step:
-                # A best net that is damaged is better known now than at the end.
-                self._checkpoints.net(seed, patience.step)
         self._progress.skip(position.step * len(job.seeds))
         self._progress.update(0, epoch=job.epoch(position.step))
         self._epoch_to_end = job.ends_epoch(position.step) and not position.lined
@@ -138,24 +139,30 @@ class TrainingRun:
         self.compile_seconds = stepper.compile_seconds
         self._progress.log(f"compiling a step took {self.compile_seconds:.1f} s")
         began = time.perf_counter() - self._seconds
+        saved = position.step
         while not self._finished():
             if not self._epoch_to_end:
                 self._advance(stepper)
             states, totals = stepper.states(), stepper.totals()
-            self._refuse_infinite(states)
+            self._refuse([fault_of_weights(state, self._step) for state in states])
+            scores = None
             if self._epoch_to_end:
                 # What comes in the meantime does not: validating can take long.
                 with contextlib.suppress(Terminated), self._asked_to_stop.at_once():
                     scores = self._validate(states, stepper)
                     self._epoch_to_end = False
-            lined = self.job.ends_epoch(self._step) and not self._epoch_to_end
+            lined = scores is not None
             if lined:
                 self._end_epoch(totals, scores, stepper.epoch_seconds)
             self._seconds = time.perf_counter() - began
-            if lined or self._step > position.step:
+            # Asked to stop at once, a run may have made no step since the last.
+            if lined or self._step > saved:
                 self._save(states, totals, lined, stepper.epoch_seconds)
+                saved = self._step
             if self._asked_to_stop.is_set():
                 self._checkpoints.wait()
+                if not self._step:
+                    raise Terminated("terminated before the first step")
                 raise Terminated(
                     f"terminated at step {self._step:,} of {self.job.steps:,}, which "
                     "is stored"
@@ -182,52 +189,48 @@ class TrainingRun:
             pace = stepper.advance(self._step, count)
             self._step += count
             now = stepper.totals()
-            self._refuse_divergence([int(each.diverged_at) for each in now])
-            self._progress.update(
-                count * len(job.seeds), epoch=epoch + 1, loss=mean_loss(now, seen)
-            )
+            self._refuse([fault_of_loss(each) for each in now])
+            loss = mean_loss(self._that_count(now), self._that_count(seen))
+            self._progress.update(count * len(job.seeds), epoch=epoch + 1, loss=loss)
             seen = now
             self._paces.append(pace)
             count = max(1, min(2 * count, round(SECONDS_PER_CALL / pace)))
         self._profile.at(self._step)
         self._epoch_to_end = self._step == end
 
-    def _refuse_divergence(self, steps: Sequence[int]) -> None:
-        """Raises a UserError where a loss was not finite at a step other than 0."""
-        for seed, step in zip(self.job.seeds, steps, strict=True):
-            if step:
-                self._refuse(seed, f"the loss is not finite at step {step:,}")
+    def _that_count(self, seeds: Sequence[Any]) -> list[Any]:
+        """Those of the seeds whose results what they do now can still change."""
+        return [
+            each
+            for each, patience in zip(seeds, self._patience, strict=True)
+            if patience.counts_at(self._step)
+        ]
 
-    def _refuse_infinite(self, states: Sequence[TrainState]) -> None:
-        """Raises a UserError where the weights of a seed are not finite.
-
-        The loss that is so is that of the next step, and the checkpoint would be lost.
-        """
-        for seed, state in zip(self.job.seeds, states, strict=True):
-            weights = jax.tree.leaves(state.result)
-            if not all(np.isfinite(leaf).all() for leaf in weights):
-                self._refuse(
-                    seed, f"the weights are not finite after step {self._step:,}"
-                )
-
-    def _refuse(self, seed: int, what: str) -> None:
-        self._checkpoints.wait()
-        last = self._checkpoints.last(seed)
-        raise NotFinite(
-            "learning_rate",
-            f"{what} of {self.job.arm}, seed {seed}, at a peak rate of "
-            f"{self.job.recipe.learning_rate:g}; the last good checkpoint is "
-            f"{'none' if last is None else last}",
-        )
+    def _refuse(self, faults: Sequence[str | None]) -> None:
+        """Raises a NotFinite for the first seed that has a fault, and counts."""
+        found = zip(self.job.seeds, faults, strict=True)
+        for seed, fault in self._that_count(list(found)):
+            if fault is None:
+                continue
+            self._checkpoints.wait()
+            last = self._checkpoints.last(seed)
+            raise NotFinite(
+                "learning_rate",
+                f"{fault} of {self.job.arm}, seed {seed}, at a peak rate of "
+                f"{self.job.recipe.learning_rate:g}; the last good checkpoint is "
+                f"{'none' if last is None else last}",
+            )
 
     def _validate(
         self, states: Sequence[TrainState], stepper: Stepper
     ) -> list[tuple[Score, float] | None]:
         """Each seed's score on what was held out, and the seconds that it took."""
         job, scores = self.job, []
-        for seed, state in zip(job.seeds, states, strict=True):
+        for seed, state, patience in zip(
+            job.seeds, states, self._patience, strict=True
+        ):
             held_out = job.split(seed)[1]
-            if not len(held_out):
+            if not len(held_out) or not patience.counts_at(self._step):
                 scores.append(None)
                 continue
             began = time.perf_counter()
@@ -237,6 +240,7 @@ class TrainingRun:
                 stepper.data.scaling,
                 job.dataset.train.images[held_out],
                 job.dataset.train.labels[held_out],
+                loss=job.recipe.loss,
             )
             scores.append((score, time.perf_counter() - began))
             self._progress.update(0, accuracy=score.accuracy)
@@ -250,9 +254,8 @@ class TrainingRun:
     ) -> None:
         """Writes the epoch's lines."""
         job = self.job
-        for seed, total, scored, patience in zip(
-            job.seeds, totals, scores, self._patience, strict=True
-        ):
+        seeds = list(zip(job.seeds, totals, scores, self._patience, strict=True))
+        for seed, total, scored, patience in self._that_count(seeds):
             place = {
                 **job.labels(),
                 "seed": seed,

@@ -34,6 +34,14 @@ class Position(NamedTuple):
     facts: Mapping[str, Any]
 
 
+class _Lost(NamedTuple):
+    """A checkpoint that is missing or damaged, and what is said of it."""
+
+    step: int
+    seed: int
+    message: str
+
+
 class RunCheckpoints(contextlib.AbstractContextManager):
     """One folder of checkpoints for each seed, in a work directory.
 
@@ -94,7 +102,10 @@ class RunCheckpoints(contextlib.AbstractContextManager):
             )
 
     def restore(
-        self, like: Sequence[TrainState], on_damage: Callable[[str], None]
+        self,
+        like: Sequence[TrainState],
+        on_damage: Callable[[str], None],
+        needed: Callable[[Mapping[str, Any]], int] = lambda notes: 0,
     ) -> Position | None:
         """The last position that all seeds have; None where there is none.
 
@@ -103,24 +114,23 @@ class RunCheckpoints(contextlib.AbstractContextManager):
         Args:
             like: states of the same kind, or their shapes.
             on_damage: is told of each damaged checkpoint, in a line.
+            needed: from a seed's notes to the step of another checkpoint that has to
+                be whole, or 0; where it is not, the position is one from before it,
+                as the same steps make it again.
 
         Raises:
             UserError: no checkpoint of some seed is whole, or they are of another run.
         """
         likes = [self._tree(state, jax.eval_shape(Totals.none)) for state in like]
-        pairs = list(zip(self._stores.values(), likes, strict=True))
         while True:
-            found = [store.restore(like, on_damage) for store, like in pairs]
-            for seed, each in zip(self._stores, found, strict=True):
-                self._refuse_other(seed, each)
-            steps = {-1 if each is None else each.step for each in found}
-            if len(steps) == 1:
+            found = self._restore_alike(likes, on_damage)
+            if None in found:
+                return None
+            lost = self._first_lost(found, needed)
+            if lost is None:
                 break
-            # A seed may have to go back further, where others have not come that far.
-            for store in self._stores.values():
-                store.drop_after(min(steps))
-        if None in found:
-            return None
+            on_damage(f"{lost.message}; the run goes back to make it again")
+            self._drop_after(lost.step - 1)
         return Position(
             found[0].step,
             [_state(each.tree) for each in found],
@@ -162,6 +172,44 @@ class RunCheckpoints(contextlib.AbstractContextManager):
                 "totals": totals,
             },
         }
+
+    def _restore_alike(
+        self, likes: Sequence[Any], on_damage: Callable[[str], None]
+    ) -> list[Restored | None]:
+        """The last checkpoint of each seed, all of one step or all none."""
+        while True:
+            found = [
+                store.restore(like, on_damage)
+                for store, like in zip(self._stores.values(), likes, strict=True)
+            ]
+            for seed, each in zip(self._stores, found, strict=True):
+                self._refuse_other(seed, each)
+            steps = {-1 if each is None else each.step for each in found}
+            if len(steps) == 1:
+                return found
+            # A seed may have to go back further, where others have not come that far.
+            self._drop_after(min(steps))
+
+    def _first_lost(
+        self,
+        found: Sequence[Restored],
+        needed: Callable[[Mapping[str, Any]], int],
+    ) -> _Lost | None:
+        """The earliest of the checkpoints that are needed and not whole."""
+        lost = []
+        for (seed, store), each in zip(self._stores.items(), found, strict=True):
+            step = needed(each.metadata["notes"])
+            if step in (0, each.step):
+                continue
+            try:
+                store.restore_step(step)
+            except UserError as error:
+                lost.append(_Lost(step, seed, error.message))
+        return min(lost, default=None)
+
+    def _drop_after(self, step: int) -> None:
+        for store in self._stores.values():
+            store.drop_after(step)
 
     def _refuse_other(self, seed: int, found: Restored | None) -> None:
         if found is None:

@@ -96,6 +96,22 @@ def test_a_trained_net_is_loaded_and_exported(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, exported, loaded.variables)
 
 
+def test_validation_and_test_tell_the_loss_that_is_trained(tmp_path):
+    workdir = tmp_path / "run"
+    results = run(workdir, loss="mean_squared_error", steps=4, seeds=1)
+    loss = {line["split"]: line["loss"] for line in lines(workdir)}
+    (seed,) = facts(results)
+    assert seed["test_loss"] == loss["test"]
+    predict, images = training.load(workdir).predict, glyphs()
+    _, held_out = training.validation_split(80, 0.2, 0)
+    for split, scored in (
+        ("validation", (images.train.images[held_out], images.train.labels[held_out])),
+        ("test", (images.test.images, images.test.labels)),
+    ):
+        wanted = np.mean((predict(scored[0]) - np.eye(10)[scored[1]]) ** 2)
+        assert loss[split] == pytest.approx(wanted, rel=1e-5)
+
+
 @pytest.mark.parametrize("change", [{"overwrite": False}, {"progress": "lines"}])
 def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch, capsys, change):
     workdir, results = uninterrupted
@@ -341,37 +357,92 @@ def test_patience_keeps_the_first_best_and_takes_no_step_twice():
     assert not forever.settled and forever.step == 1
 
 
-def test_early_stopping_takes_each_seeds_best(tmp_path, monkeypatch):
-    # By epoch, then seed: settled after two epochs without a better one.
-    accuracies = [0.5, 0.1, 0.4, 0.3, 0.5, 0.2, 0.9, 0.1]
-    made, evaluate = [], training.evaluate
+# By epoch, then seed: settled after two epochs without a better one.
+ACCURACIES = ((0.5, 0.1), (0.4, 0.3), (0.5, 0.2), (0.9, 0.1))
+STOPPING = {"steps": 40, "patience": 2, "keep": 3}
 
-    def told(*args):
-        score, logits = evaluate(*args)
-        made.append(args)
-        if len(made) == 5 and not stopped:
-            stopped.append(made.pop())
-            _interrupt()
-        return score._replace(accuracy=accuracies[len(made) - 1]), logits
 
-    stopped = []
-    monkeypatch.setattr(training, "evaluate", told)
-    changes = {"steps": 40, "patience": 2, "keep": 2}
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "run", **changes)
-    damaged = shutil.copytree(tmp_path / "run", tmp_path / "damaged")
-    (index,) = damaged.glob("checkpoints/*/seed0/4/index.json")
-    index.unlink()
-    with pytest.raises(UserError, match="^workdir: .*step 4 .*seed0.* is damaged"):
-        run(damaged, **changes)
-    assert len(made) == 4
-    results = run(tmp_path / "run", **changes)
+@pytest.fixture
+def validated(monkeypatch):
+    """Gives the seeds these accuracies, and tells of each time: (seed, step)."""
+    validate, made = training_run.TrainingRun._validate, []
+
+    def told(self, *args):
+        scores = validate(self, *args)
+        row = ACCURACIES[self._step // 4 - 1]
+        made.extend((k, self._step) for k, each in enumerate(scores) if each)
+        return [
+            each and (each[0]._replace(accuracy=accuracy), each[1])
+            for each, accuracy in zip(scores, row, strict=True)
+        ]
+
+    monkeypatch.setattr(training_run.TrainingRun, "_validate", told)
+    return made
+
+
+def test_early_stopping_takes_each_seeds_best(tmp_path, validated):
+    results = run(tmp_path / "run", **STOPPING)
     best = [(seed["steps"], seed["validation_accuracy"]) for seed in facts(results)]
     assert best == [(4, 0.5), (8, 0.3)]
-    assert len(made) == 8
     for seed, (step, _) in enumerate(best):
-        loaded = training.load(tmp_path / "run", seed=seed)
-        assert loaded.config.steps == step
+        assert training.load(tmp_path / "run", seed=seed).config.steps == step
+    # The first is settled at 12, and nothing more is told or asked of it.
+    made = [(0, 4), (1, 4), (0, 8), (1, 8), (0, 12), (1, 12), (1, 16)]
+    assert validated == made
+    for split in ("train", "validation"):
+        told = (line for line in lines(tmp_path / "run") if line["split"] == split)
+        assert [(line["seed"], line["step"]) for line in told] == made
+
+
+def test_a_damaged_best_net_is_made_again(tmp_path, validated, capsys, monkeypatch):
+    whole = run(tmp_path / "whole", **STOPPING)
+    save = RunCheckpoints.save
+
+    def save_and_end(self, position, scores):
+        save(self, position, scores)
+        if position.step == 12:
+            _interrupt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "save", save_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "run", **STOPPING)
+    for seed, step, where in (
+        (0, 4, "no earlier checkpoint is whole; the run begins anew"),
+        (1, 8, "goes on from step 4 of 40"),
+    ):
+        workdir = shutil.copytree(tmp_path / "run", tmp_path / f"damaged{seed}")
+        (index,) = workdir.glob(f"checkpoints/*/seed{seed}/{step}/index.json")
+        index.unlink()
+        results = run(workdir, **STOPPING, progress="lines")
+        told = capsys.readouterr().err.splitlines()
+        (at,) = (k for k, line in enumerate(told) if "is damaged (" in line)
+        assert f"step {step} in" in told[at] and f"seed{seed}" in told[at]
+        assert told[at].endswith("; the run goes back to make it again")
+        assert told[at + 1] == where
+        assert facts(results) == facts(whole)
+        assert lines(workdir) == lines(tmp_path / "whole")
+
+
+def test_what_a_settled_seed_comes_to_ends_no_run(tmp_path, validated, monkeypatch):
+    wanted = facts(run(tmp_path / "whole", **STOPPING))
+    states, totals = training_run.Stepper.states, training_run.Stepper.totals
+
+    def spoilt(self):
+        made = states(self)
+        if self._epoch == 3:
+            made[0].params["Dense_0"]["bias"] = np.float32([np.nan])
+        return made
+
+    def diverged(self):
+        made = totals(self)
+        if self._epoch == 3:
+            made[0] = made[0]._replace(diverged_at=np.int32(13))
+        return made
+
+    monkeypatch.setattr(training_run.Stepper, "states", spoilt)
+    monkeypatch.setattr(training_run.Stepper, "totals", diverged)
+    assert facts(run(tmp_path / "run", **STOPPING)) == wanted
 
 
 @pytest.mark.slow

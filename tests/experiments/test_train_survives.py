@@ -21,6 +21,7 @@ from cnnlab.errors import UserError
 from cnnlab.training import checkpoint, snapshots
 from experiments import train
 from experiments.harness.preemption import Terminated
+from experiments.harness.progress import Progress
 from experiments.training import run as training_run
 from experiments.training.stepper import Stepper
 
@@ -197,8 +198,8 @@ def test_one_seeds_checkpoint_may_know_of_an_epochs_end(tmp_path, monkeypatch):
     workdir, patience = tmp_path / "run", {"patience": 9}
     evaluate = training.evaluate
 
-    def evaluate_alike(*args):
-        score, logits = evaluate(*args)
+    def evaluate_alike(*args, **more):
+        score, logits = evaluate(*args, **more)
         return score._replace(accuracy=0.5), logits
 
     with monkeypatch.context() as patch:
@@ -242,6 +243,36 @@ def test_sigterm_while_scoring_leaves_that_to_be_done(
         assert terminated(workdir) == "terminated"
     assert not (workdir / "results.json").exists()
     monkeypatch.setattr(Stepper, "__init__", None)
+    assert_same(workdir, run(workdir), uninterrupted)
+
+
+def terminate_once_compiled(self, line):
+    if line.startswith("compiling"):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def terminate_after_an_epoch(self):
+    # It is begun with a position, too.
+    if hasattr(self, "compile_seconds"):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "place, name, replacement, step, said",
+    [
+        (Progress, "log", terminate_once_compiled, 0, "before the first step"),
+        (Stepper, "clear", terminate_after_an_epoch, 4, "at step 4 of 11, which is st"),
+    ],
+)
+def test_sigterm_that_no_step_follows_leaves_what_is_stored(
+    tmp_path, monkeypatch, uninterrupted, place, name, replacement, step, said
+):
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, replacement)
+        assert terminated(workdir).startswith(f"terminated {said}")
+    made = [path.name for path in workdir.glob("checkpoints/*/seed0/*")]
+    assert made == [str(step)] * bool(step)
     assert_same(workdir, run(workdir), uninterrupted)
 
 
