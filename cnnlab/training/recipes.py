@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnlab.data.augmentation import resolve_augmentation
+from cnnlab.errors import UserError
 from cnnlab.ops.registry import Registry
 from cnnlab.training.objective import LOSSES
 from cnnlab.training.schedules import schedules
@@ -42,7 +43,7 @@ class Recipe:
             stops; the best is then the result.
 
     Raises:
-        ValueError: a value out of its range.
+        UserError: about the first field whose value is out of its range.
     """
 
     epochs: int = 0
@@ -66,33 +67,37 @@ class Recipe:
     def __post_init__(self):
         for name, (fine, wanted) in _ALLOWED.items():
             if not fine(getattr(self, name)):
-                raise ValueError(f"{name} {getattr(self, name)!r} is not {wanted}")
+                raise UserError(name, f"{getattr(self, name)!r} is not {wanted}")
         if bool(self.epochs) == bool(self.steps):
-            raise ValueError(
-                f"epochs {self.epochs} and steps {self.steps}: one of them is above "
-                "0, and the other is 0"
+            raise UserError(
+                "epochs",
+                f"{self.epochs} and steps {self.steps}: one of them is above 0, and "
+                "the other is 0",
             )
         if self.batch_size % self.accumulate:
-            raise ValueError(
-                f"accumulate {self.accumulate} is not a divisor of batch_size, "
-                f"{self.batch_size}"
+            raise UserError(
+                "accumulate",
+                f"{self.accumulate} is not a divisor of batch_size, {self.batch_size}",
             )
         if self.patience and not self.validation_fraction:
-            raise ValueError(
-                f"patience {self.patience} is not 0, and validation_fraction is"
+            raise UserError(
+                "patience", f"{self.patience} is not 0, and validation_fraction is"
             )
-        try:
-            schedules.resolve(self.schedule)(100)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"schedule {self.schedule!r}: {error}") from None
-        try:
-            resolve_augmentation(self.augment)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"augment {self.augment!r}: {error}") from None
+        _check("schedule", self.schedule, lambda: schedules.resolve(self.schedule)(100))
+        for spec in self.augment:
+            _check("augment", spec, lambda spec=spec: resolve_augmentation((spec,)))
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """The steps of a run whose epochs have so many."""
         return self.steps or self.epochs * steps_per_epoch
+
+
+def _check(field: str, spec: Any, resolve: Callable[[], Any]) -> None:
+    try:
+        resolve()
+    except (ValueError, TypeError) as error:
+        named = "" if repr(spec) in str(error) else f"{spec}: "
+        raise UserError(field, f"{named}{error}") from None
 
 
 def _whole(least: int) -> tuple[Callable[[Any], bool], str]:

@@ -132,12 +132,7 @@ def chosen_recipe(config: RecipeFlags):
     for name, other in (("epochs", "steps"), ("steps", "epochs")):
         if given.get(name):
             given.setdefault(other, 0)
-    try:
-        return dataclasses.replace(recipe, **given)
-    except ValueError as error:
-        # A recipe's words begin with the field's name, which is the flag's.
-        name, _, message = str(error).partition(" ")
-        raise UserError(name, message) from None
+    return dataclasses.replace(recipe, **given)
 
 
 def recipe_lines() -> str:

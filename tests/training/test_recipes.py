@@ -11,6 +11,7 @@ from rates import assert_rates
 
 from cnnlab.data import Split
 from cnnlab.data.augmentation import resolve_augmentation
+from cnnlab.errors import UserError
 from cnnlab.training import (
     Method,
     Recipe,
@@ -187,17 +188,33 @@ def test_every_field_has_values_that_it_refuses():
     [(name, value) for name, values in REFUSED.items() for value in values],
 )
 def test_a_value_out_of_its_range_is_refused_by_its_name(field, value):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(UserError) as error:
         Recipe(**{"steps": 10, field: value})
-    message = str(error.value)
-    assert message.startswith(f"{field} ")
+    message = error.value.message
+    assert error.value.argument == field
     assert "\n" not in message
-    assert str(value) in message or repr(value) in message
+    shown = value[0] if isinstance(value, tuple) else value
+    assert str(shown) in message or repr(shown) in message
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("schedule", "step", "unknown schedule 'step'; choose from "),
+        ("schedule", "cosine(warmup=2)", "cosine(warmup=2): warmup 2 is not in 0 to 1"),
+        ("augment", ("random_flip", "blur"), "unknown augmentation 'blur'; choose "),
+        ("augment", ("cutout(side=-1)",), "cutout(side=-1): "),
+    ],
+)
+def test_a_spec_is_named_once_and_alone(field, value, message):
+    with pytest.raises(UserError) as error:
+        Recipe(**{"steps": 10, field: value})
+    assert error.value.message.startswith(message)
 
 
 @pytest.mark.parametrize("lengths", [{}, {"epochs": 2, "steps": 10}])
 def test_a_run_is_so_many_epochs_or_so_many_steps(lengths):
-    with pytest.raises(ValueError, match="^epochs . and steps .*: one of them"):
+    with pytest.raises(UserError, match="^epochs: . and steps .*: one of them"):
         Recipe(**lengths)
 
 
