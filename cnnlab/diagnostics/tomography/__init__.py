@@ -1,0 +1,14 @@
+"""Where in a network equivariance is lost, operation by operation."""
+
+from cnnlab.diagnostics.tomography.equivariance import equivariance_error
+from cnnlab.diagnostics.tomography.finite import invariance_error
+from cnnlab.diagnostics.tomography.generators import TRANSFORMATIONS
+from cnnlab.diagnostics.tomography.results import Row, Tomography
+
+__all__ = [
+    "TRANSFORMATIONS",
+    "Row",
+    "Tomography",
+    "equivariance_error",
+    "invariance_error",
+]
