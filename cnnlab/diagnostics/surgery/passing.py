@@ -4,17 +4,51 @@ Such are activations, biases and a normalisation by given statistics: all that t
 each place alike. Moves of whole axes leave entries what they are, and pass too.
 """
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from jax.extend.core import JaxprEqn, Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from cnnlab.diagnostics.elementwise import ELEMENTWISE
 from cnnlab.diagnostics.program import CALLS
 from cnnlab.diagnostics.surgery.cut import Layout
 
 
-def constant_axes(equation: JaxprEqn) -> frozenset[int]:
+def entrywise_after(jaxpr: Jaxpr, start: Any, layout: Layout) -> dict[Any, Layout]:
+    """The layouts of the maps made of `start` entry by entry, itself the first.
+
+    The last of them is the one that all that follows is made of: nothing after it needs
+    those before.
+    """
+    layouts, made_at, taken_at = {start: layout}, {start: -1}, {}
+    constant = {e.outvars[0]: axes for e in jaxpr.eqns if (axes := _constant_axes(e))}
+    for position, equation in enumerate(jaxpr.eqns):
+        used = _maps(equation, layouts)
+        if not used:
+            continue
+        after = layout_after(equation, layouts, constant)
+        if after is not None:
+            layouts[equation.outvars[0]] = after
+            made_at[equation.outvars[0]] = position
+        for variable in used:
+            last = math.inf if after is None else position
+            taken_at[variable] = max(last, taken_at.get(variable, -1))
+    results = set(_plain(jaxpr.outvars))
+    taken_at |= {variable: math.inf for variable in layouts if variable in results}
+    # When those before each of them are used for the last time.
+    uses = [taken_at.get(variable, -1) for variable in layouts]
+    before = itertools.accumulate(uses[:-1], max, initial=-1)
+    alone = [
+        number
+        for number, (variable, last) in enumerate(zip(layouts, before, strict=True))
+        if last <= made_at[variable]
+    ]
+    return dict(itertools.islice(layouts.items(), alone[-1] + 1))
+
+
+def _constant_axes(equation: JaxprEqn) -> frozenset[int]:
     """The axes along which what an equation gives repeats itself."""
     if equation.primitive.name != "broadcast_in_dim":
         return frozenset()
@@ -63,7 +97,11 @@ def layout_after(
 
 
 def _maps(equation, layouts):
-    return [v for v in equation.invars if not isinstance(v, Literal) and v in layouts]
+    return [variable for variable in _plain(equation.invars) if variable in layouts]
+
+
+def _plain(variables):
+    return [variable for variable in variables if not isinstance(variable, Literal)]
 
 
 def _is_alike(variable, axes, shape, constant) -> bool:
@@ -92,7 +130,7 @@ def _of_call(equation, layouts, constant):
             if layout is None:
                 return None
             inside[one.outvars[0]] = layout
-        elif axes := constant_axes(one):
+        elif axes := _constant_axes(one):
             known[one.outvars[0]] = axes
     (output,) = inner.outvars
     return None if isinstance(output, Literal) else inside.get(output)

@@ -1,6 +1,5 @@
 """A traced function, computed with other operators at some of its sites."""
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from cnnlab.diagnostics.program import CALLS, bodies_of
 from cnnlab.diagnostics.surgery.cut import Cut, Location
 from cnnlab.diagnostics.surgery.loops import rebuild
 from cnnlab.diagnostics.surgery.operators import Resolved
-from cnnlab.diagnostics.surgery.passing import constant_axes, layout_after
+from cnnlab.diagnostics.surgery.passing import entrywise_after
 from cnnlab.diagnostics.surgery.pending import Pending, pending, settled
 from cnnlab.diagnostics.surgery.thinning import thinned
 
@@ -63,7 +62,7 @@ def compute(
     jaxpr = getattr(program, "jaxpr", program)
     values = dict(zip(jaxpr.constvars, getattr(program, "consts", ()), strict=True))
     values |= zip(jaxpr.invars, inputs, strict=True)
-    uses, constant = _uses(jaxpr), {}
+    waiting: dict[Any, Any] = {}
 
     def read(variable):
         return variable.val if isinstance(variable, Literal) else values[variable]
@@ -76,23 +75,36 @@ def compute(
             outputs = [_swapped(cut, operator, arrays, swaps.late)]
         elif where in swaps.divisions:
             # The operator has given the mean.
-            outputs = [settled(arrays[swaps.divisions[where]])]
+            outputs = [arrays[swaps.divisions[where]]]
         elif where in swaps.opened:
             outputs = _opened(equation, arrays, swaps, where)
+        elif equation.outvars and equation.outvars[0] in waiting:
+            outputs = [_passed(equation, arrays, waiting[equation.outvars[0]])]
         else:
-            outputs = _passed(equation, arrays, uses, constant)
-            outputs = _bound(equation, arrays) if outputs is None else outputs
-        if axes := constant_axes(equation):
-            constant[equation.outvars[0]] = axes
-        values.update(zip(equation.outvars, outputs, strict=True))
+            outputs = _bound(equation, arrays)
+        for variable, value in zip(equation.outvars, outputs, strict=True):
+            if isinstance(value, Pending):
+                value = _waiting(jaxpr, variable, value, waiting)
+            values[variable] = value
     return list(map(read, jaxpr.outvars))
 
 
-def _uses(jaxpr: Jaxpr) -> collections.Counter:
-    taken = [var for equation in jaxpr.eqns for var in equation.invars]
-    return collections.Counter(
-        var for var in (*taken, *jaxpr.outvars) if not isinstance(var, Literal)
-    )
+def _waiting(jaxpr: Jaxpr, variable, value: Pending, waiting: dict[Any, Any]):
+    """`value`, thinned now if nothing that can come before is still to come.
+
+    Notes in `waiting` what can, with its layout.
+    """
+    if variable not in waiting:
+        maps = entrywise_after(jaxpr, variable, value.layout)
+        last = list(maps)[-1]
+        waiting |= {one: (layout, one is last) for one, layout in maps.items()}
+    _, is_last = waiting[variable]
+    if not is_last:
+        return value
+    # What calls this program may go on.
+    users = sum(variable is used for e in jaxpr.eqns for used in e.invars)
+    results = sum(variable is result for result in jaxpr.outvars)
+    return value if (users, results) == (0, 1) else settled(value)
 
 
 def _swapped(cut: Cut, operator: Resolved, arrays, late: bool):
@@ -132,22 +144,11 @@ def _opened(equation: JaxprEqn, arrays, swaps: Swaps, where: Location) -> list[A
     return again(*map(settled, arrays))
 
 
-def _passed(equation: JaxprEqn, arrays, uses, constant) -> list[Pending] | None:
-    """What an equation gives of a map that waits; None if it cannot wait for it."""
-    waiting = {
-        variable: value
-        for variable, value in zip(equation.invars, arrays, strict=True)
-        if isinstance(value, Pending)
-    }
-    if len(waiting) != 1:
-        return None
-    ((variable, one),) = waiting.items()
-    if uses[variable] != 1:
-        return None
-    layout = layout_after(equation, {variable: one.layout}, constant)
-    if layout is None:
-        return None
-    given = [one.blocks if value is one else value for value in arrays]
-    axes = [0 if value is one else None for value in arrays]
+def _passed(equation: JaxprEqn, arrays, waiting) -> Pending:
+    """What an equation gives entry by entry, of maps that wait."""
+    layout, _ = waiting
+    one = next(value for value in arrays if isinstance(value, Pending))
+    given = [a.blocks if isinstance(a, Pending) else a for a in arrays]
+    axes = [0 if isinstance(a, Pending) else None for a in arrays]
     blocks = jax.vmap(lambda *inputs: _bound(equation, inputs)[0], axes)(*given)
-    return [dataclasses.replace(one, blocks=blocks, layout=layout)]
+    return dataclasses.replace(one, blocks=blocks, layout=layout)

@@ -133,11 +133,11 @@ class _Scores:
             before = next(iter(self.known.values()), value)
             if value.shape != before.shape:
                 raise ValueError(
-                    f"score: of shape {value.shape} for sites {sorted(changed)}, and "
+                    f"score: of shape {value.shape} for sites {list(changed)}, and "
                     f"of {before.shape} before"
                 )
             if not np.isfinite(value).all():
-                raise ValueError(f"score: not finite for sites {sorted(changed)}")
+                raise ValueError(f"score: not finite for sites {list(changed)}")
             self.known[positions] = value
         return self.known[positions]
 
