@@ -179,6 +179,7 @@ def _results(
     from cnnlab.reporting import report
     from cnnlab.statistics import compare
     from experiments.harness.environment import environment
+    from experiments.training import determinism
     from experiments.training import results as training_results
     from experiments.transferring import results as transfer_results
 
@@ -189,6 +190,8 @@ def _results(
     ]
     comparisons = compare({"arms": arms}, pairs=transfer_results.pairs(config.sizes))
     engine = directory.description()["seed_engine"]
+    made_with = environment() | {"seed_engine": engine}
+    unordered = determinism.unordered_operations(*(plan.job for plan in plans))
     results = {
         "schema": 1,
         "experiment": config.experiment,
@@ -197,7 +200,7 @@ def _results(
         "command": flags.command_line(config),
         "config_hash": flags.configuration_hash(config),
         "status": "complete",
-        "environment": environment() | {"seed_engine": engine},
+        "environment": made_with,
         "config": flags.as_json(config, identity_only=True),
         "recipe": dataclasses.asdict(recipe),
         # How many are trained on is the arms' to say.
@@ -205,7 +208,11 @@ def _results(
         "backbone": transfer_results.backbone(backbone),
         "arms": arms,
         "comparisons": comparisons,
-        "notes": transfer_results.notes(backbone, plans, recipe.batch_size),
+        "unordered_operations": unordered,
+        "notes": [
+            *transfer_results.notes(backbone, plans, recipe.batch_size),
+            *determinism.note(unordered, made_with),
+        ],
         "seconds": sum(seed["seconds"] for seeds in scored for seed in seeds),
     }
     metrics = directory.metrics()

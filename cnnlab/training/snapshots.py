@@ -120,7 +120,9 @@ class Snapshots:
             on_damage(self._damage(step, error) + instead)
         if damaged and found is None:
             raise UserError(
-                "workdir", f"every checkpoint in '{self._folder}' is damaged"
+                "workdir",
+                f"every checkpoint in '{self._folder}' is damaged; remove it to begin "
+                "anew",
             )
         for step in damaged:
             self._set_aside(step)

@@ -1,5 +1,7 @@
 """What keeps a run's bits from repeating, where XLA is free to choose its order."""
 
+import functools
+import operator
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -23,13 +25,21 @@ UNORDERED = {
 }
 
 
-def unordered_operations(job: Job) -> dict[str, int]:
-    """How many of each of `UNORDERED` a training step has, read from its program."""
+def unordered_operations(*jobs: Job) -> dict[str, int]:
+    """How many of each of `UNORDERED` a training step has, read from its program.
+
+    Of several jobs, the most that a step of any has; those of one task have the same.
+    """
+    of_tasks = {job.task: job for job in jobs}.values()
+    found = functools.reduce(operator.or_, map(_of_step, of_tasks), Counter())
+    return {name: found[name] for name in UNORDERED if found[name]}
+
+
+def _of_step(job: Job) -> Counter:
     data, order = job.data(), job.orders(0)[0]
     state = jax.eval_shape(lambda: job.start()[0])
     program = trace(job.task.step, state, Totals.none(), data, order, jnp.int32(0))
-    found = Counter(step.operation.name for step in program.steps())
-    return {name: found[name] for name in UNORDERED if found[name]}
+    return Counter(step.operation.name for step in program.steps())
 
 
 def note(found: dict[str, int], environment: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ class TransferRuns:
         self._refuse_others(job)
         names = [f"{job.arm}-seed{seed}" for seed in job.seeds]
         records = [self._directory.read_record(name) for name in names]
-        if None not in records:
+        if None not in records and self._are_whole(job, records):
             self._progress.skip(job.steps * len(job.seeds))
             return records
         with self._asked_to_stop.at_once():
@@ -86,6 +86,19 @@ class TransferRuns:
             ]
         self._directory.write_record(name, {"seeds": seeds})
         return seeds
+
+    def _are_whole(self, job: SizedJob, records: Sequence[dict[str, Any]]) -> bool:
+        """Whether the nets of finished training can be scored, or are."""
+        if self._directory.read_record(_scores(job.arm)) is not None:
+            return True
+        try:
+            with self._checkpoints(job) as checkpoints:
+                for record in records:
+                    checkpoints.net(record["seed"], record["steps"])
+        except UserError as error:
+            self._progress.log(f"{error.message}; it is made again")
+            return False
+        return True
 
     def _run(self, job: SizedJob, checkpoints: RunCheckpoints) -> TrainingRun:
         return TrainingRun(

@@ -20,6 +20,7 @@ from experiments import export, transfer
 from experiments.harness import flags, trained_net
 from experiments.harness.recipe_flags import chosen_recipe
 from experiments.harness.workdir import WorkDirectory
+from experiments.training import determinism
 from experiments.training.plan import net_options
 from experiments.transfer import Config, run
 from experiments.transferring import plan as transfer_plan
@@ -159,6 +160,16 @@ def test_results_have_an_arm_for_each_start_and_size(finished):
     assert stored["status"] == "complete"
 
 
+def test_results_tell_the_operations_that_a_gpu_orders_anew(finished):
+    config, results = finished
+    found = results["unordered_operations"]
+    jobs = planned(config)
+    for name in ("transfer_16", "scratch_16"):
+        alone = determinism.unordered_operations(jobs[name])
+        assert all(found[operation] >= count for operation, count in alone.items())
+    assert found and not any("XLA" in note for note in results["notes"])
+
+
 def test_images_are_scaled_as_the_backbone_had_them(finished):
     _, results = finished
     own = training.scaling_of(
@@ -294,6 +305,24 @@ def test_stopped_anywhere_it_goes_on_to_the_same_end(backbone, tmp_path, monkeyp
     assert got["comparisons"] == wanted["comparisons"]
     assert stored_lines(again) == lines
     assert len(seen) > len(lines)
+
+
+@pytest.mark.slow
+def test_a_trained_net_that_is_damaged_is_trained_again(backbone, tmp_path, capsys):
+    config = configured(backbone, tmp_path / "run", sizes=(16,), progress="lines")
+    wanted = run(config)
+    workdir = Path(config.workdir)
+    (workdir / "results.json").unlink()
+    (workdir / "records" / "scratch_16-scores.json").unlink()
+    (workdir / "checkpoints" / "scratch_16" / "seed0" / "4" / "index.json").unlink()
+    capsys.readouterr()
+    lines = stored_lines(config)
+    got = run(config)
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if line.endswith("is made again")]
+    assert "goes on from step 2 of 4" in told
+    assert list(map(hashes, got["arms"])) == list(map(hashes, wanted["arms"]))
+    assert sorted(map(str, stored_lines(config))) == sorted(map(str, lines))
 
 
 def hashes(arm):
