@@ -45,6 +45,19 @@ class Profile:
                 return change - step
         return count
 
+    def missed(self, step: int) -> str | None:
+        """That a run that goes on from `step` has no trace, in a line; None if it has.
+
+        Of a trace that had begun before, what remains is written.
+        """
+        if self._steps is None or step < self._steps[1]:
+            return None
+        start, stop = self._steps
+        return (
+            f"--profile={start}:{stop} writes nothing: the run goes on from step "
+            f"{step:,}; --overwrite runs it again"
+        )
+
     def at(self, step: int) -> None:
         """Begins or ends the trace where `step` says so."""
         import jax

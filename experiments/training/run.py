@@ -115,6 +115,8 @@ class TrainingRun:
             position = Position(0, job.start(), none, True, notes, {})
         else:
             self._progress.log(f"goes on from step {position.step:,} of {job.steps:,}")
+            if missed := self._profile.missed(position.step):
+                self._progress.log(missed)
         self._step = position.step
         self._seconds = position.facts.get("seconds", 0.0)
         self._step_seconds = position.facts.get("step_seconds")

@@ -112,13 +112,40 @@ def test_validation_and_test_tell_the_loss_that_is_trained(tmp_path):
         assert loss[split] == pytest.approx(wanted, rel=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"overwrite": False}, {"progress": "lines"}])
-def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch, capsys, change):
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"overwrite": False}, []),
+        ({"progress": "lines"}, []),
+        ({"tensorboard": True}, ["--tensorboard writes nothing of a run that is"]),
+        ({"profile": "3:5"}, ["--profile writes nothing of a run that is finished"]),
+    ],
+)
+def test_a_finished_run_is_not_run_again(
+    uninterrupted, monkeypatch, capsys, change, said
+):
     workdir, results = uninterrupted
     monkeypatch.setattr(training_run.TrainingRun, "train", None)
     train.main(at(workdir, **change))
     shown = capsys.readouterr().out
-    assert "--overwrite runs it again" in shown and f"{workdir}/report.html" in shown
+    assert "--overwrite runs it again\n" in shown
+    assert f"{workdir}/report.html" in shown
+    told = [line for line in shown.splitlines() if "writes nothing" in line]
+    assert len(told) == len(said)
+    assert all(map(str.startswith, told, said))
+
+
+@pytest.mark.parametrize("profile, missed", [("1:4", True), ("1:5", False)])
+def test_a_trace_of_steps_that_are_made_is_missed(
+    begun, capsys, monkeypatch, profile, missed
+):
+    traced = []
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda folder: traced.append(4))
+    monkeypatch.setattr(jax.profiler, "stop_trace", lambda: traced.append("end"))
+    run(begun, profile=profile, progress="lines")
+    told = f"--profile={profile} writes nothing: the run goes on from step 4; "
+    assert (told in capsys.readouterr().err) == missed
+    assert traced == ([] if missed else [4, "end"])
 
 
 def test_the_engine_is_settled_once(tmp_path, monkeypatch):
