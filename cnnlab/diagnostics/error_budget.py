@@ -127,6 +127,7 @@ def error_budget(
     if net.features is None:
         boundary = head = None
     written = None if multiples is None else tuple(map(int, multiples))
+    stride = strides[0] if strides[0] == strides[1] else strides
     spec = f"error_budget(stride={stride}, multiples={written}, outputs={outputs!r})"
     return Budget(spec, power, total, aliasing, boundary, head)
 
@@ -143,7 +144,7 @@ def _strides(stride):
         raise ValueError(f"stride takes one or two integers, got {stride!r}")
     for each in strides:
         check_count("stride", each)
-    return strides
+    return tuple(map(int, strides))
 
 
 def _lattice(multiples, strides, size):

@@ -1,5 +1,7 @@
 """Maps over every displacement, and the smallest that changes an image's class."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,21 @@ def test_a_grid_draws_nothing(images):
     with pytest.raises(ValueError, match="no shift but the unshifted"):
         spec = "shift(circular, 0..0, with the unshifted, per image)"
         shifts.consistency(predict, images, spec)
+
+
+def test_more_shifts_take_no_more_than_two_bytes_an_image():
+    images = np.zeros((200, 12, 12, 1), np.float32)
+    peaks = {}
+    for reach in (1, 7):
+        spec = f"shift(circular, -{reach}..{reach}, all pairs, per image)"
+        tracemalloc.start()
+        got = shifts.grid(last_row, images, spec, batch_size=50)
+        peaks[reach] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert got.classes.nbytes == (2 * reach + 1) ** 2 * 200 * 2
+    # The classes, and far less than a batch (29 kB) for what names each displacement.
+    assert peaks[7] - peaks[1] <= (225 - 9) * (200 * 2 + 1000)
+
+
+def last_row(images):
+    return images[:, -1, :, 0]
