@@ -3,9 +3,10 @@
 Its registration says so: the trait `shift_exact`. Along an axis that its strides
 divide, the result is rolled by whole entries when the map is rolled by any: by how
 many, the choice decides, and so the image does. By multiples of the strides the choice
-stays, and the amount is known. Along any other axis the result stays. Where several
-offsets look the same, which of them is taken may change with a shift along the other
-axis too: only both axes together say what moves.
+stays, and the amount is known. Along any other axis the result stays. Where from
+several offsets the map looks the same, which of them is taken may change with a shift
+along another axis, and its result be rolled along this one: that is unknown along all
+axes or along none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,10 +51,11 @@ def chosen(operation: Operation, facts: Sequence[Fact]) -> Fact | None:
     x, (out,) = operation.inputs[0].shape, operation.outputs
     if out.shape != (*result_shape(operation, windows), x[-1]):
         return None
+    is_choice = any(window.stride > 1 for window in windows.values())
     choices = {
         axis: Choice(out.shape[axis])
         for axis, window in windows.items()
-        if _divides(window, out.shape[axis]) and window.stride > 1 < out.shape[axis]
+        if is_choice and _divides(window, out.shape[axis]) and out.shape[axis] > 1
     }
     maps = _Maps(x, out.shape, windows, choices)
     exact, loose = (
@@ -105,10 +107,8 @@ class _Maps:
         track = self._of_torus(track)
         if not track.moves:
             return track
-        axis = track.axis
-        if axis in self.choices or self.windows[axis].stride == 1:
-            if _divides(self.windows[axis], self.after[axis]):
-                return sampled(track, self.windows[axis].stride)
+        if self._is_rolled(track.axis):
+            return sampled(track, self.windows[track.axis].stride)
         if self.choices:
             # The order of equal offsets turns, and another may come first.
             return lost(track, "takes the first of equal offsets")
@@ -120,22 +120,26 @@ class _Maps:
 
     def _loose(self, track: Track) -> Track:
         track = self._of_torus(track)
-        if not track.moves:
-            return track
-        axis = track.axis
-        if self.windows[axis].stride == 1 and _divides(
-            self.windows[axis], self.after[axis]
-        ):
-            return changed(track)
-        if axis not in self.choices:
+        if not track.moves or not self._is_rolled(track.axis):
             return still(track)
+        if not self.choices:
+            return changed(track)
         return Track(
             track.image,
             track.lattice,
-            axis,
-            choice=self.choices[axis],
+            track.axis,
+            choice=self.choices[track.axis],
             apart=self.batch,
             why=track.why,
+        )
+
+    def _is_rolled(self, axis: int) -> bool:
+        """Whether what is kept along an axis may begin anywhere."""
+        window = self.windows[axis]
+        return axis in self.choices or (
+            not self.choices
+            and window.stride == 1
+            and _divides(window, self.after[axis])
         )
 
     def _of_torus(self, track: Track) -> Track:

@@ -14,7 +14,7 @@ from cnnlab.diagnostics.geometry.facts import Fact
 from cnnlab.diagnostics.geometry.tracks import Track
 from cnnlab.diagnostics.geometry.walking import Loss, every_operation
 from cnnlab.diagnostics.operation import Operation, Program, Value
-from cnnlab.diagnostics.receptive_field import Field
+from cnnlab.diagnostics.receptive_field import Field, plain
 
 # They move or convert entries, and are not worth a row.
 _SILENT = {
@@ -194,13 +194,23 @@ class _View:
             output_shape=value.shape,
             entries=tuple(_along(field) and len(field.clean) for field in fields),
             receptive_field=tuple(field and field.extent for field in fields),
-            stride=tuple(_along(field) and field.stride for field in fields),
+            stride=self._strides(value, fields),
             phase=tuple(_along(field) and field.center for field in fields),
             margin=tuple(_along(field) and _margin(field.clean) for field in fields),
             axes=axes,
             shifts=exact,
             shifts_up_to_roll=best,
             why=self.why(value),
+        )
+
+    def _strides(self, value: Value, fields) -> tuple[Fraction | int | None, ...]:
+        fact = self.known.get(value)
+        tracks = fact.exact if fact is not None else (None,) * len(self.image)
+        return tuple(
+            plain(track.stride)
+            if track is not None and track.moves
+            else _along(field) and field.stride
+            for track, field in zip(tracks, fields, strict=True)
         )
 
 
