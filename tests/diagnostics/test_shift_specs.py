@@ -1,5 +1,7 @@
 """Specs: what a number is called is enough to make it again."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,14 @@ def test_defaults_are_the_published_numbers():
     assert (np.abs(tries) <= [3, 3, 30]).all()
     # Of 5,000 draws from an even spread, one at least lies in each outermost fiftieth.
     assert (np.abs(tries).max((0, 1)) > 0.98 * np.array([3, 3, 30])).all()
+
+
+@pytest.mark.parametrize("name", ["zhang_2019(canvas=40, crop=32)", "chaman_2021"])
+def test_a_published_protocol_can_be_spelled_out(name):
+    protocol = shifts.parse(name)
+    assert protocol.spelled_out.startswith("shift(")
+    same = dataclasses.replace(protocol, published=None)
+    assert shifts.parse(protocol.spelled_out) == same
 
 
 def test_ranges_hold_both_ends_and_say_zero_where_it_is_meant():
