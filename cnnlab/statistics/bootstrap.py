@@ -64,12 +64,12 @@ def crossed_bootstrap(
         raise ValueError(f"draws {draws}; at least 100 wanted")
     values = _checked(arms)
     pairs = checked_pairs(pairs, list(values))
-    rows = []
     if not pairs:
-        return rows
-    seeds = next(iter(values.values())).shape[0]
+        return []
+    seeds = len(next(iter(values.values())))
     claims = seeds > 1
     means = _drawn_means(values, draws, seed) if claims else {}
+    rows = []
     for a, b in pairs:
         difference = float(values[a].mean() - values[b].mean())
         low = high = spread = None

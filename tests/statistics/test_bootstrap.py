@@ -87,6 +87,12 @@ def test_covers_the_truth_for_new_seeds_and_examples(parts):
     assert tail > 1e-3
 
 
+def test_finds_a_difference_well_beyond_its_noise():
+    d = 1 + crossed(np.random.default_rng(9), 5, 400, 0.1, 1, 1)
+    row = pair_row(d)
+    assert 0 < row["low"] < row["difference"] < row["high"] < 2
+
+
 def test_examples_widen_what_seeds_alone_would_claim():
     d = crossed(np.random.default_rng(5), 5, 40, 0.01, 3, 0)
     found = pair_row(d)
