@@ -57,7 +57,7 @@ class RecipeFlags(NetFlags):
     optimizer: str | None = flags.field(
         None,
         f"how the gradient is followed; {_RECIPES}",
-        choices=("momentum", "nesterov", "adam"),
+        choices=("momentum", "nesterov", "adam", "adadelta"),
     )
     learning_rate: float | None = flags.field(None, f"peak rate; {_RECIPES}")
     schedule: str | None = flags.field(
