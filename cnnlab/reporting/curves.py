@@ -27,7 +27,7 @@ def by_epoch(
     Of an arm that tried several rates it is that of the rate it chose. Where an epoch
     was recorded twice, as after a resumption, the later row holds.
     """
-    # Other arms' rows have the rate of their step, under its schedule.
+    # Rows have the rate of their step; those of one rate among several, its peak.
     chosen = arm.get("learning_rate") if arm.get("rates") else None
     recorded = {
         (row["epoch"], row["seed"]): row[quantity]
@@ -65,4 +65,6 @@ def limits(curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 def _is_chosen(row: Mapping, chosen: float | None) -> bool:
-    return chosen is None or math.isclose(row["learning_rate"], chosen, rel_tol=1e-6)
+    return chosen is None or math.isclose(
+        row.get("peak_rate", row["learning_rate"]), chosen, rel_tol=1e-6
+    )

@@ -12,6 +12,7 @@ body { margin: 0; background: #fff; color: #1c1c1c; overflow-wrap: anywhere;
 main { max-width: 70rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 1rem; text-wrap: balance; }
 h2 { font-size: 1.2rem; margin: 2.6rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.8rem 0 .4rem; }
 p, ul { max-width: 46rem; margin: .6rem 0; }
 .answer { font-size: 1.15rem; }
 .context, figcaption { color: #555; font-size: .9rem; }
@@ -81,6 +82,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) ->
         f"<thead><tr>{head}</tr></thead>\n<tbody>{_body(rows)}</tbody></table></div>"
         f"\n{below}"
     )
+
+
+def items(texts: Sequence[str]) -> str:
+    """The texts as a list."""
+    return f"<ul>{''.join(element('li', text) for text in texts)}</ul>"
 
 
 def command(line: str) -> str:

@@ -4,17 +4,39 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from cnnlab.reporting import figures, page, tables, wording
+from cnnlab.reporting import (
+    answers,
+    figures,
+    page,
+    sections,
+    shift_maps,
+    tables,
+    wording,
+)
 from cnnlab.reporting.size_curves import size_curves
 
-# Of more, those without the best arm are folded away.
-_SHOWN_PAIRS = 12
+
+class Drawing(NamedTuple):
+    """A figure of an experiment's own, and what stands below it."""
+
+    figure: Figure
+    caption: str
 
 
-def write(directory: Path, results: Mapping, metrics: Sequence[Mapping]) -> Path:
+Drawings = Mapping[str, Drawing]
+"""By file name, in the report's order."""
+
+
+def write(
+    directory: Path,
+    results: Mapping,
+    metrics: Sequence[Mapping],
+    more: Drawings | None = None,
+) -> Path:
     """The path of the report, written into the directory with its figures.
 
     Args:
@@ -22,20 +44,25 @@ def write(directory: Path, results: Mapping, metrics: Sequence[Mapping]) -> Path
             replaced as a whole.
         results: the content of results.json.
         metrics: the rows of metrics.jsonl.
+        more: figures that stand before the others.
 
     Raises:
         OSError: the directory cannot be written.
     """
     directory = Path(directory)
     (directory / "figures").mkdir(exist_ok=True)
-    drawings = {}
+    shown = []
+    drawings = dict(more or {})
     for name, figure in drawn(results, metrics).items():
-        drawings[name] = figures.svg(figure)
+        drawings[name] = Drawing(figure, _caption(name, results, metrics))
+    for name, (figure, caption) in drawings.items():
+        svg = figures.svg(figure)
+        shown.append((svg, caption))
         base = directory / "figures" / name
-        _replace(base.with_suffix(".svg"), drawings[name].encode())
+        _replace(base.with_suffix(".svg"), svg.encode())
         _replace(base.with_suffix(".png"), figures.png(figure))
     path = directory / "report.html"
-    _replace(path, page_of(results, metrics, drawings).encode())
+    _replace(path, page_of(results, shown).encode())
     return path
 
 
@@ -45,38 +72,41 @@ def drawn(results: Mapping, metrics: Sequence[Mapping]) -> dict[str, Figure]:
         "size_curves": size_curves(results),
         "accuracy": figures.accuracy(results),
         "learning_curves": figures.learning_curves(results, metrics),
+        "shift_maps": shift_maps.shift_maps(results),
         "shift_curves": figures.shift_curves(results),
         "rate_curves": figures.rate_curves(results),
     }
     return {name: each for name, each in candidates.items() if each is not None}
 
 
-def figure_paths(results: Mapping, metrics: Sequence[Mapping]) -> list[str]:
+def figure_paths(
+    results: Mapping, metrics: Sequence[Mapping], more: Drawings | None = None
+) -> list[str]:
     """The figure files that `write` leaves, relative to its directory."""
     return [
         f"figures/{name}.{kind}"
-        for name in drawn(results, metrics)
+        for name in [*(more or {}), *drawn(results, metrics)]
         for kind in ("svg", "png")
     ]
 
 
-def page_of(
-    results: Mapping, metrics: Sequence[Mapping], drawings: Mapping[str, str]
-) -> str:
-    """The report as HTML, given the SVG documents of its figures by name."""
+def page_of(results: Mapping, shown: Sequence[tuple[str, str]]) -> str:
+    """The report as HTML, given each figure's SVG document and caption."""
     parts = [
         page.element("h1", results["question"]),
         _unfinished(results),
-        page.element("p", wording.answer(results), "answer"),
+        page.element("p", answers.answer(results), "answer"),
         page.element("p", _context(results), "context"),
         page.table(*tables.summary_rows(results), tables.interval_note(results)),
         '<div class="figures">',
         *(
-            page.figure(drawings[name], number, _caption(name, results, metrics))
-            for number, name in enumerate(drawings, start=1)
+            page.figure(svg, number, caption)
+            for number, (svg, caption) in enumerate(shown, start=1)
         ),
         "</div>",
-        _differences(results),
+        sections.differences(results),
+        sections.when_moved(results),
+        sections.at_equal_cost(results),
         _choice(results),
         page.element("h2", "Make it again"),
         page.command(results["command"]),
@@ -126,31 +156,6 @@ def _context(results: Mapping) -> str:
     return " ".join(words)
 
 
-def _differences(results: Mapping) -> str:
-    if not results["comparisons"]:
-        return ""
-    caption = (
-        "Differences of test accuracy between two arms trained with the same seeds, "
-        f"with the {wording.CONFIDENCE} interval of a paired t-test. A difference is "
-        "resolved where p, "
-        "adjusted by Holm for all pairs, is below 0.05. Seeds needed: at which a true "
-        "difference of the observed size would be resolved four times in five."
-    )
-    if all(pair["p"] is None for pair in results["comparisons"]):
-        caption = "Differences of test accuracy. One seed: no interval and no test."
-    best = wording.best_arm(results)["name"]
-    shown, others = results["comparisons"], []
-    if len(shown) > _SHOWN_PAIRS:
-        others = [pair for pair in shown if best not in (pair["a"], pair["b"])]
-        shown = [pair for pair in shown if best in (pair["a"], pair["b"])]
-    parts = [page.element("h2", "Which differences are resolved")]
-    parts.append(page.table(*tables.comparison_rows(shown), caption))
-    if others:
-        rest = page.table(*tables.comparison_rows(others), "")
-        parts.append(page.folded(f"The other {len(others)} pairs", rest))
-    return "\n".join(parts)
-
-
 def _choice(results: Mapping) -> str:
     notes = list(results.get("notes") or [])
     rates = {
@@ -197,6 +202,8 @@ def _caption(name: str, results: Mapping, metrics: Sequence[Mapping]) -> str:
         where = split[figures.accuracy_split(metrics)]
         bands = bands and f"{bands}; one that meets the frame goes on beyond it."
         return f"Accuracy on {where}, and training loss, after each epoch.{bands}{one}"
+    if name == "shift_maps":
+        return shift_maps.caption(results)
     if name == "shift_curves":
         measured = next(
             arm["shift_accuracy"]

@@ -1,14 +1,16 @@
-"""Numbers as text, and the answer to the question as a sentence."""
+"""Numbers as text."""
 
 from collections.abc import Mapping, Sequence
 
 ABSENT = "–"
-# Beyond these a sentence that names each arm is no longer read.
-_NAMED_ARMS = 4
 _COUNTED_SEEDS = 1000
+_METRICS = {
+    "circular_consistency": "consistency under circular shifts",
+    "zero_consistency": "consistency under shifts with zeros",
+}
 # A number and its unit stay on one line.
-_PERCENT = "\N{NO-BREAK SPACE}%"
-CONFIDENCE = f"95{_PERCENT}"
+PERCENT = "\N{NO-BREAK SPACE}%"
+CONFIDENCE = f"95{PERCENT}"
 
 
 def percent(fraction: float) -> str:
@@ -51,6 +53,18 @@ def seeds_needed(number: int | None) -> str:
     return f"> {_COUNTED_SEEDS:,}" if number > _COUNTED_SEEDS else count(number)
 
 
+def about_seeds(needed: int) -> str:
+    """How many seeds that is, roughly: "about 25 seeds"."""
+    if needed > _COUNTED_SEEDS:
+        return f"more than {_COUNTED_SEEDS:,} seeds"
+    return f"about {seeds(needed)}"
+
+
+def metric(name: str) -> str:
+    """What an arm's number of that name is called."""
+    return _METRICS.get(name, name.replace("_", " "))
+
+
 def listed(words: Sequence[str]) -> str:
     """The words as an English list: "a", "a and b", "a, b and c"."""
     if len(words) < 2:
@@ -61,87 +75,3 @@ def listed(words: Sequence[str]) -> str:
 def seeds(number: int) -> str:
     """The number with its noun: "one seed", "5 seeds"."""
     return "one seed" if number == 1 else f"{number:,} seeds"
-
-
-def best_arm(results: Mapping) -> Mapping:
-    """The arm of the highest mean test accuracy, the first among equals."""
-    return max(results["arms"], key=lambda arm: arm["test_accuracy"]["mean"])
-
-
-def answer(results: Mapping) -> str:
-    """What the comparison shows, in one or two sentences, its own where it has any."""
-    if results.get("answer"):
-        return results["answer"]
-    arms = results["arms"]
-    best = best_arm(results)
-    names = [arm["name"] for arm in arms]
-    accuracy = best["test_accuracy"]
-    figures = f"{percent(accuracy['mean'])}{_PERCENT}"
-    if accuracy["low"] is not None:
-        figures += f", {CONFIDENCE} interval {percent(accuracy['low'])} to "
-        figures += f"{percent(accuracy['high'])} over {seeds(accuracy['n'])}"
-    if len(arms) == 1:
-        return f"{best['name']} has a mean test accuracy of {figures}."
-    among = listed(names) if len(arms) <= _NAMED_ARMS else f"the {len(arms)} arms"
-    head = f"Of {among}, {best['name']} has the highest mean test accuracy ({figures})"
-    if accuracy["n"] == 1:
-        return f"{head}. With one seed no difference can be told from chance."
-    leads = [
-        comparison
-        for comparison in results["comparisons"]
-        if comparison["metric"] == "test_accuracy"
-        and best["name"] in (comparison["a"], comparison["b"])
-    ]
-    if not leads:
-        return f"{head}."
-    named = len(leads) < _NAMED_ARMS
-    return f"{head}; {(_each_lead if named else _all_leads)(best['name'], leads)}."
-
-
-def _each_lead(best: str, leads: Sequence[Mapping]) -> str:
-    resolved = [lead for lead in leads if lead["verdict"] == "resolved"]
-    unresolved = [lead for lead in leads if lead["verdict"] != "resolved"]
-    over_resolved = listed([_lead(best, lead) for lead in resolved])
-    over_unresolved = listed([_lead(best, lead) for lead in unresolved])
-    if not unresolved:
-        return f"its lead over {over_resolved} is resolved"
-    if not resolved:
-        return f"its lead over {over_unresolved} is not resolved"
-    return (
-        f"its lead over {over_resolved} is resolved, "
-        f"its lead over {over_unresolved} is not"
-    )
-
-
-def _lead(best: str, lead: Mapping) -> str:
-    inside = f"{percent(abs(lead['difference']))} points"
-    if lead["verdict"] != "resolved" and lead["seeds_needed"] is not None:
-        inside += f"; {_about(lead['seeds_needed'])} would be needed"
-    return f"{_rival(best, lead)} ({inside})"
-
-
-def _all_leads(best: str, leads: Sequence[Mapping]) -> str:
-    resolved = [lead for lead in leads if lead["verdict"] == "resolved"]
-    unresolved = [lead for lead in leads if lead["verdict"] != "resolved"]
-    if not unresolved:
-        return "its lead is resolved over each of the others"
-    numbers = [lead["seeds_needed"] for lead in unresolved if lead["seeds_needed"]]
-    asks = f" ({_about(min(numbers))} or more would be needed)" if numbers else ""
-    if not resolved:
-        return f"its lead is resolved over none of the others{asks}"
-    won = listed([_rival(best, lead) for lead in resolved])
-    if len(unresolved) > _NAMED_ARMS:
-        open_ones = f"the {len(unresolved)} others"
-    else:
-        open_ones = listed([_rival(best, lead) for lead in unresolved])
-    return f"its lead is resolved over {won}, but not over {open_ones}{asks}"
-
-
-def _rival(best: str, lead: Mapping) -> str:
-    return lead["b"] if lead["a"] == best else lead["a"]
-
-
-def _about(number: int) -> str:
-    if number > _COUNTED_SEEDS:
-        return f"more than {_COUNTED_SEEDS:,} seeds"
-    return f"about {seeds(number)}"

@@ -1,271 +1,224 @@
 """Trains the arms of a comparison: rates chosen on validation, then every seed.
 
-Every training run leaves a record in the work directory when it is finished, and every
-net at its arm's best rate a checkpoint, so that the same command goes on where it was
-stopped. The test set is not touched here; `scoring` reads it once all arms are trained.
+The seeds of an arm at a rate are one training run, which goes on from its last
+checkpoint. It leaves a record of each seed when it is finished. The test set is not
+touched here; `scoring` reads it once all arms are trained.
 """
 
+import dataclasses
+import os
+import shutil
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-
 from cnnlab import training
-from cnnlab.data import Dataset
 from cnnlab.errors import UserError
-from cnnlab.training import checkpoint
-from experiments.comparing.arms import Arm, Rate, Schedule, Trained
+from cnnlab.run_layout import checkpoints as checkpoints_of
+from cnnlab.training.engines import candidates
+from experiments.comparing.comparison_flags import ComparisonFlags
+from experiments.comparing.plan import PlannedArm
+from experiments.comparing.rated_job import OnceCompiled, RatedJob
+from experiments.comparing.trials import Rate, Trained, best
+from experiments.harness import flags
+from experiments.harness.preemption import Termination
+from experiments.harness.profiling import Profile
 from experiments.harness.progress import Progress
-from experiments.harness.storage import storing
+from experiments.harness.recipe_flags import identity_of
+from experiments.harness.storage import make_directory, storing
 from experiments.harness.workdir import WorkDirectory
+from experiments.training import engine_choice
+from experiments.training.run import NotFinite, TrainingRun
+from experiments.training.run_checkpoints import RunCheckpoints
 
 
 class Comparison:
-    """Trains arms on one data set, keeping everything in a work directory."""
+    """Trains arms on one data set, keeping everything in a work directory.
+
+    Raises:
+        UserError: the directory holds a run on other images.
+    """
 
     def __init__(
         self,
-        dataset: Dataset,
-        schedule: Schedule,
+        config: ComparisonFlags,
+        arms: Sequence[PlannedArm],
         directory: WorkDirectory,
         progress: Progress,
+        asked_to_stop: Termination,
     ):
-        self.dataset = dataset
-        self.schedule = schedule
         self.directory = directory
-        self.scaling = training.scaling_of(dataset.train)
+        self._config = config
         self._progress = progress
-        self._data = training.resident(dataset.train, self.scaling)
-        self._steps = schedule.total_steps(dataset)
-        self._optimizer = training.momentum_sgd(self._steps)
+        self._asked_to_stop = asked_to_stop
+        job = arms[0].plan.job
+        self._refuse_other_images(job.dataset)
+        self._images = training.resident(job.dataset.train, job.scaling())
+        with asked_to_stop.at_once():
+            widest = max(map(self._last_seeds, arms), key=len)
+            job = dataclasses.replace(job, seeds=widest)
+            self._engine_name = engine_choice.choose(
+                config, directory, job, progress
+            ).name
+        self._engines: dict[tuple[str, str], OnceCompiled] = {}
 
-    def train(self, arm: Arm) -> Trained:
+    def train(self, planned: PlannedArm) -> Trained:
         """The arm at the rate that validation chooses, trained with every seed.
 
         Raises:
             UserError: at every rate, or for one seed at the best, the loss is not
                 finite.
+            Terminated: SIGTERM came; everything is stored.
         """
-        nets: dict[tuple[float, int], Any] = {}
-        records: dict[tuple[float, int], dict[str, Any]] = {}
-        schedule = self.schedule
-        if schedule.tries_rates:
-            for rate in schedule.learning_rates:
-                for seed in range(schedule.rate_seeds):
-                    run = self._try(arm, rate, seed)
-                    records[rate, seed], nets[rate, seed] = run
+        trials = {}
+        if planned.tries_rates:
+            trials = {rate: self._try(planned, rate) for rate in planned.rates}
         rates = tuple(
             Rate(
                 rate,
-                tuple(
-                    record["validation_accuracy"]
-                    for (tried, _), record in records.items()
-                    if tried == rate
-                ),
+                tuple(each["validation_accuracy"] for each in trials.get(rate, ())),
             )
-            for rate in schedule.learning_rates
+            for rate in planned.rates
         )
-        chosen = self._choose(arm, rates)
-        runs = []
-        for seed in range(schedule.seeds):
-            run = self._finish(arm, chosen, seed, nets.pop((chosen, seed), None))
-            records[chosen, seed] = run
-            runs.append(run)
-        seconds = sum(record["seconds"] for record in records.values())
-        return Trained(arm, chosen, rates, tuple(runs), seconds)
-
-    def net(self, arm: Arm, seed: int, steps: int) -> Any:
-        """The variables of a net that has been trained."""
-        stored = checkpoint.restore(self._checkpoint(arm, seed, steps))
-        del stored["scaling"]
-        return stored
-
-    def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The training images that `seed` trains on, and those it validates on."""
-        examples = len(self.dataset.train.labels)
-        return training.validation_split(
-            examples, self.schedule.validation_fraction, seed
-        )
-
-    def line(self, arm: Arm, rate: float, seed: int, **measured: Any) -> None:
-        """Adds a line to metrics.jsonl."""
-        self.directory.append_metrics(
-            {"arm": arm.spec, "seed": seed, "learning_rate": rate, **measured}
-        )
-
-    def _choose(self, arm: Arm, rates: tuple[Rate, ...]) -> float:
-        if not self.schedule.tries_rates:
-            return rates[0].learning_rate
-        finite = [rate for rate in rates if rate.mean is not None]
-        if not finite:
-            raise UserError(
-                "learning_rates",
-                f"the loss of {arm.spec} is not finite at any of "
-                f"{', '.join(map(str, self.schedule.learning_rates))}; "
-                "give smaller ones",
-            )
-        return max(finite, key=lambda rate: rate.mean).learning_rate
-
-    def _try(self, arm: Arm, rate: float, seed: int) -> tuple[dict, Any]:
-        """A run's record, and its net unless the run is from an earlier process."""
-        stored = self.directory.read_record(_run_name(arm.spec, rate, seed))
-        if stored is not None:
-            self._progress.skip(self._steps)
-            return stored, None
-        return self._fit(arm, rate, seed)
-
-    def _finish(self, arm: Arm, rate: float, seed: int, net: Any) -> dict:
-        """The record of a run at the chosen rate, its net in a checkpoint."""
-        name = f"{arm.spec}-seed{seed}"
-        stored = self.directory.read_record(name)
-        if stored is not None and stored["learning_rate"] == rate:
-            if not self.schedule.tries_rates or seed >= self.schedule.rate_seeds:
-                self._progress.skip(self._steps)
-            return stored
-        record = self.directory.read_record(_run_name(arm.spec, rate, seed))
-        if net is None:
-            # Its net was lost with the process that trained it: made again, with
-            # its lines, to the same end.
-            self.directory.keep_metrics(
-                lambda line: _line_name(line) != _run_name(arm.spec, rate, seed)
-            )
-            record, net = self._fit(arm, rate, seed)
-        if net is None:
-            raise UserError(
-                "learning_rates",
-                f"the loss of {arm.spec}, seed {seed}, is not finite by step "
-                f"{record['steps']} at {rate}; give a smaller one",
-            )
-        path = self._checkpoint(arm, seed, record["steps"])
-        with storing(path):
-            checkpoint.save(path, {**net, "scaling": self.scaling._asdict()})
-        digest = checkpoint.params_hash(net["params"])
-        finished = {"seed": seed, "learning_rate": rate, **record}
-        finished["params_hash"] = digest
-        self.directory.write_record(name, finished)
-        return finished
-
-    def _fit(self, arm: Arm, rate: float, seed: int) -> tuple[dict, Any]:
-        """The record of a run made now, and its net; None for one that diverged."""
-        schedule = self.schedule
-        self._progress.run(
-            arm=arm.spec,
-            seed=seed,
-            epochs=schedule.epochs,
-            note=f"rate {rate:g}" if schedule.tries_rates else "",
-        )
-        began = time.perf_counter()
-        state = training.init(
-            arm.model, self._optimizer, seed, self.dataset.image_shape
-        )
-        state = training.with_learning_rate(state, rate)
-        index = jnp.asarray(self.split(seed)[0])
-        paces, accuracy, diverged_at = [], None, None
-        for epoch in range(schedule.epochs):
+        chosen = best(planned, rates)
+        self._take(planned, chosen)
+        runs = list(trials.get(chosen, ()))
+        if last := self._last_seeds(planned):
+            job = self.job(planned, chosen, last)
             try:
-                state, passed = training.train_epoch(
-                    arm.model,
-                    self._optimizer,
-                    state,
-                    self._data,
-                    index,
-                    seed=seed,
-                    epoch=epoch,
-                    batch_size=schedule.batch_size,
-                    on_progress=self._reporter(epoch),
-                )
-            except training.Diverged as error:
-                diverged_at = error.step
-                break
-            # The first call of a run may compile.
-            paces += passed.step_seconds[1:] if epoch == 0 else passed.step_seconds
-            place = {"epoch": epoch + 1, "step": int(state.step)}
-            measured = {"loss": passed.loss, "accuracy": passed.accuracy}
-            self.line(
-                arm,
-                rate,
-                seed,
-                **place,
-                split="train",
-                **measured,
-                seconds=passed.seconds,
-            )
-            loss, accuracy = self._validate(arm, rate, seed, state, place)
-            if not np.isfinite(loss):
-                diverged_at = place["step"]
-                break
-        if diverged_at is not None:
-            self._progress.log(
-                f"{arm.spec} seed {seed} at rate {rate:g}: the loss is not finite by "
-                f"step {diverged_at}; given up"
-            )
-        record = {
-            "steps": int(state.step) if diverged_at is None else diverged_at,
-            "validation_accuracy": accuracy if diverged_at is None else None,
-            "seconds": time.perf_counter() - began,
-            "step_seconds": float(np.median(paces)) if paces else None,
+                runs += self._run(job, planned.arm.name)
+            except NotFinite as error:
+                raise UserError("learning_rates", error.message) from error
+        others = (each for rate in trials if rate != chosen for each in trials[rate])
+        seconds = sum(each["seconds"] for each in [*runs, *others])
+        return Trained(planned, chosen, rates, tuple(runs), seconds)
+
+    def job(
+        self, planned: PlannedArm, rate: float, seeds: Sequence[int] | None = None
+    ) -> RatedJob:
+        """The training of the arm at a rate, with all seeds or some."""
+        whole = planned.plan.job
+        fields = {
+            field.name: getattr(whole, field.name)
+            for field in dataclasses.fields(whole)
         }
-        self.directory.write_record(_run_name(arm.spec, rate, seed), record)
-        return record, state.variables if diverged_at is None else None
+        fields["recipe"] = dataclasses.replace(whole.recipe, learning_rate=rate)
+        fields["seeds"] = whole.seeds if seeds is None else tuple(seeds)
+        return RatedJob(**fields, images=self._images)
 
-    def _validate(self, arm: Arm, rate: float, seed: int, state, place):
-        """The loss and accuracy on the held-out images; (0, None) without any."""
-        held_out = self.split(seed)[1]
-        if not len(held_out):
-            return 0.0, None
+    def checkpoints(self, job: RatedJob, place: str) -> RunCheckpoints:
+        """Those of the job's seeds, in the directory of that name."""
+        return RunCheckpoints(
+            self.directory,
+            place,
+            job.seeds,
+            job.scaling(),
+            identity=flags.as_json(self._config, identity_only=True)
+            | identity_of(job.recipe)
+            | {"arm": job.arm, "dataset_fingerprint": job.dataset.fingerprint},
+            keep=self._config.keep,
+        )
+
+    def training_run(self, job: RatedJob, checkpoints: RunCheckpoints) -> TrainingRun:
+        """The run that trains the job."""
+        return TrainingRun(
+            job,
+            checkpoints,
+            directory=self.directory,
+            progress=self._progress,
+            asked_to_stop=self._asked_to_stop,
+            profile=Profile(self.directory.path / "profile", None),
+        )
+
+    def _try(self, planned: PlannedArm, rate: float) -> list[dict[str, Any]]:
+        """The record of each seed that a rate is tried on; none has one that failed."""
+        job = self.job(planned, rate, planned.tried_seeds)
         began = time.perf_counter()
-        score, _ = training.evaluate(
-            arm.model,
-            state.variables,
-            self.scaling,
-            self.dataset.train.images[held_out],
-            self.dataset.train.labels[held_out],
-        )
-        self._progress.update(0, accuracy=score.accuracy)
-        self.line(
-            arm,
-            rate,
-            seed,
-            **place,
-            split="validation",
-            **score._asdict(),
-            seconds=time.perf_counter() - began,
-        )
-        return score
+        try:
+            return self._run(job, _trial(planned, rate))
+        except NotFinite as error:
+            self._progress.log(f"{error.message}; this rate is given up")
+        records = [
+            {
+                "seed": seed,
+                "steps": None,
+                "learning_rate": rate,
+                "validation_accuracy": None,
+                "seconds": (time.perf_counter() - began) / len(job.seeds),
+            }
+            for seed in job.seeds
+        ]
+        self._keep(job, records)
+        return records
 
-    def _checkpoint(self, arm: Arm, seed: int, steps: int) -> Path:
-        return self.directory.checkpoints(arm.spec, seed) / str(steps)
+    def _run(self, job: RatedJob, place: str) -> list[dict[str, Any]]:
+        """The record of each seed, once trained."""
+        stored = [self.directory.read_record(_record(job, seed)) for seed in job.seeds]
+        if None not in stored:
+            self._progress.skip(job.steps * len(job.seeds))
+            return stored
+        engine = self._engine(job)
+        with self.checkpoints(job, place) as checkpoints:
+            rate, many = job.recipe.learning_rate, len(job.seeds) > 1
+            together = f", {len(job.seeds)} seeds, engine {engine.name}" if many else ""
+            self._progress.run(
+                arm=job.arm,
+                seed=None if many else job.seeds[0],
+                epochs=job.epochs,
+                note=f"rate {rate:g}{together}",
+            )
+            records = self.training_run(job, checkpoints).train(engine)
+        for record in records:
+            # Seeds that are trained together are timed together.
+            if record["step_seconds"] is not None:
+                record["step_seconds"] /= len(job.seeds)
+        self._keep(job, records)
+        return records
 
-    def _reporter(self, epoch: int) -> Callable[[int, float], None]:
-        def report(steps: int, loss: float) -> None:
-            self._progress.update(steps, epoch=epoch + 1, loss=loss)
+    def _keep(self, job: RatedJob, records: Sequence[dict[str, Any]]) -> None:
+        for record in records:
+            self.directory.write_record(_record(job, record["seed"]), record)
 
-        return report
+    def _take(self, planned: PlannedArm, chosen: float) -> None:
+        """Gives the nets of the chosen rate their place, and removes the others."""
+        root, name = self.directory.path, planned.arm.name
+        for seed in planned.tried_seeds:
+            tried = checkpoints_of(root, _trial(planned, chosen), seed)
+            place = checkpoints_of(root, name, seed)
+            make_directory(place.parent)
+            with storing(place):
+                if tried.exists() and not place.exists():
+                    os.rename(tried, place)
+        for rate in planned.rates if planned.tries_rates else ():
+            leftover = checkpoints_of(root, _trial(planned, rate), 0).parent
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _engine(self, job: RatedJob) -> OnceCompiled:
+        """The run's engine, or a loop for one seed, which serves everywhere."""
+        serving = {each.name: each for each in candidates(job.task, len(job.seeds))}
+        name = self._engine_name if self._engine_name in serving else "loop"
+        made = OnceCompiled.of(serving[name])
+        return self._engines.setdefault((job.arm, name), made)
+
+    def _last_seeds(self, planned: PlannedArm) -> tuple[int, ...]:
+        """Those that only the chosen rate is trained with."""
+        return planned.plan.job.seeds[len(planned.tried_seeds) :]
+
+    def _refuse_other_images(self, dataset) -> None:
+        fingerprint = {"fingerprint": dataset.fingerprint}
+        if self.directory.read_record("dataset") not in (None, fingerprint):
+            raise UserError(
+                "workdir",
+                f"'{self.directory.path}' holds a run on other images of the name "
+                f"{dataset.name}; --overwrite replaces it",
+            )
+        self.directory.write_record("dataset", fingerprint)
 
 
-def drop_unfinished(directory: WorkDirectory) -> None:
-    """Removes the metric lines of runs that were stopped, which will be made again."""
-
-    def finished(line: dict[str, Any]) -> bool:
-        name = _line_name(line)
-        if line["split"] == "test":
-            name = scores_name(line["arm"], line["seed"])
-        return directory.read_record(name) is not None
-
-    directory.keep_metrics(finished)
+def _trial(planned: PlannedArm, rate: float) -> str:
+    """The name under which a rate's checkpoints are kept until one is chosen."""
+    return f"{planned.arm.name} at rate {float(rate)!r}"
 
 
-def scores_name(spec: str, seed: int) -> str:
-    """The name of the record of a net's scores."""
-    return f"{spec}-seed{seed}-scores"
-
-
-def _run_name(spec: str, rate: float, seed: int) -> str:
-    return f"{spec}-rate{float(rate)!r}-seed{seed}"
-
-
-def _line_name(line: dict[str, Any]) -> str:
-    return _run_name(line["arm"], line["learning_rate"], line["seed"])
+def _record(job: RatedJob, seed: int) -> str:
+    return f"{job.arm}-rate{float(job.recipe.learning_rate)!r}-seed{seed}"

@@ -1,67 +1,79 @@
 """What a comparison is made of, once everything has been checked that can be."""
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
+import dataclasses
 
 from cnnlab.data import Dataset
 from cnnlab.errors import UserError
-from cnnlab.models import create_model
-from experiments.comparing.arms import Arm, Schedule
+from experiments.comparing.arm import Arm
+from experiments.comparing.comparison_flags import ComparisonFlags, blamed
+from experiments.harness.recipe_flags import chosen_recipe
+from experiments.training import plan as training_plan
+from experiments.training.plan import Plan
 
 
-def plan(config: Any, dataset: Dataset) -> tuple[Schedule, list[Arm]]:
-    """The schedule and the arms, once everything has been checked that can be.
+@dataclasses.dataclass(frozen=True)
+class PlannedArm:
+    """An arm, and how it is trained.
+
+    Attributes:
+        model: its spec.
+        plan: of all seeds, at the recipe's own rate.
+        rates: peak rates to choose from.
+        rate_seeds: how many seeds, the first, each is tried on.
+    """
+
+    arm: Arm
+    model: str
+    plan: Plan
+    rates: tuple[float, ...]
+    rate_seeds: int
+
+    @property
+    def tries_rates(self) -> bool:
+        """Whether there is a rate to choose."""
+        return len(self.rates) > 1
+
+    @property
+    def tried_seeds(self) -> tuple[int, ...]:
+        """Those that each rate is tried on; none where there is no choice."""
+        return self.plan.job.seeds[: self.rate_seeds] if self.tries_rates else ()
+
+    @property
+    def steps(self) -> int:
+        """Of all its training runs; those at its best rate count once."""
+        tried, all_seeds = len(self.tried_seeds), len(self.plan.job.seeds)
+        return self.plan.job.steps * ((len(self.rates) - 1) * tried + all_seeds)
+
+
+def plans(config: ComparisonFlags, dataset: Dataset) -> list[PlannedArm]:
+    """The arms of a configuration, planned.
 
     Raises:
         UserError: an arm that cannot take these images, or too few of them.
     """
-    schedule = Schedule(
-        seeds=config.seeds,
-        rate_seeds=config.rate_seeds,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rates=config.learning_rates,
-        validation_fraction=config.validation_fraction,
-    )
+    config.validate_images(dataset.image_shape)
+    return [_planned(config, arm, dataset) for arm in config.arms()]
+
+
+def _planned(config: ComparisonFlags, arm: Arm, dataset: Dataset) -> PlannedArm:
+    own = arm.configured(config)
+    recipe, rates = chosen_recipe(own), config.rates_of(arm)
     examples = len(dataset.train.labels)
-    remaining = schedule.training_examples(dataset)
-    if len(config.learning_rates) > 1 and remaining == examples:
+    if len(rates) > 1 and not round(examples * recipe.validation_fraction):
         raise UserError(
             "validation_fraction",
-            f"{config.validation_fraction} of {examples:,} images is none; nothing is "
+            f"{recipe.validation_fraction} of {examples:,} images is none; nothing is "
             "left to choose the learning rate on",
         )
-    if config.batch_size > remaining:
-        raise UserError(
-            "batch_size",
-            f"{config.batch_size} is more than the {remaining:,} training images",
-        )
-    height, width, channels = dataset.image_shape
-    if config.max_shift > width:
-        raise UserError(
-            "max_shift", f"{config.max_shift} is more than the images' width, {width}"
-        )
-    images = jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
-    size = f"{height}x{width}x{channels}"
-    arms = []
-    plain = {"boundary": config.boundary}
-    thinned = plain | {"downsample": config.downsample}
-    # First as the model comes, to tell whose fault it is.
-    for field, spec, options in (
-        ("model", config.model, plain),
-        ("downsample", config.downsample, thinned),
-        *(("pools", pool, thinned | {"pool": pool}) for pool in config.pools),
-    ):
-        try:
-            model = create_model(config.model, dataset.num_classes, **options)
-            jax.eval_shape(model.init, jax.random.key(0), images)
-        except (ValueError, TypeError) as error:
-            where = f"cannot take {size} images"
-            if field != "model":
-                where = f"in {config.model} on {size} images"
-            raise UserError(field, f"{spec} {where}: {error}") from None
-        if field == "pools":
-            arms.append(Arm(spec, model))
-    return schedule, arms
+    try:
+        planned = training_plan.plan(own, recipe, dataset)
+    except UserError as error:
+        raise blamed(error, arm) from error
+    job = dataclasses.replace(planned.job, arm=arm.name)
+    return PlannedArm(
+        arm,
+        own.model,
+        dataclasses.replace(planned, job=job),
+        rates,
+        config.rate_seeds,
+    )

@@ -4,94 +4,94 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from cnnlab import training
-from cnnlab.diagnostics.shifts import accuracy_under_shifts
-from experiments.comparing.arms import Arm, Trained
-from experiments.comparing.comparison import Comparison, scores_name
+from cnnlab.diagnostics.shifts.answers import BATCH_SIZE
+from experiments.comparing.comparison import Comparison
+from experiments.comparing.measure import Measure
+from experiments.comparing.rated_job import RatedJob
+from experiments.comparing.trials import Trained
+from experiments.harness.workdir import WorkDirectory
+from experiments.training import results as training_results
+from experiments.training.run_checkpoints import RunCheckpoints
 
 
 def score(
-    comparison: Comparison,
-    trained: Trained,
-    *,
-    shifts: Sequence[int],
-    shift_examples: int,
+    comparison: Comparison, trained: Trained, measures: Sequence[Measure]
 ) -> list[dict[str, Any]]:
     """The record of each of the arm's seeds, joined with what its net scores.
 
-    Args:
-        shifts: pixels to the right by which test images are moved.
-        shift_examples: how many of them are, from the front.
+    What has been stored of a net is not asked again.
     """
-    joined = []
-    for run in trained.runs:
-        name = scores_name(trained.arm.spec, run["seed"])
-        scores = comparison.directory.read_record(name)
-        if scores is None or scores["params_hash"] != run["params_hash"]:
-            scores = _scores(comparison, trained.arm, run, shifts, shift_examples)
-            comparison.directory.write_record(name, scores)
-        joined.append({**run, **scores, "seconds": run["seconds"] + scores["seconds"]})
+    job = comparison.job(trained.planned, trained.learning_rate)
+    directory = comparison.directory
+    with comparison.checkpoints(job, trained.name) as checkpoints:
+        run = comparison.training_run(job, checkpoints)
+        joined = []
+        for record in trained.runs:
+            scored = _stored(
+                directory,
+                scores_name(job.arm, record["seed"]),
+                record,
+                lambda record=record: training_results.score(
+                    record, run, checkpoints, directory
+                ),
+            )
+            found = [
+                _measured(each, record, job, checkpoints, directory)
+                for each in measures
+            ]
+            asked = sum(each.pop("asked_seconds") for each in [scored, *found])
+            joined.append({**record, **scored})
+            for each in found:
+                joined[-1] |= each
+            joined[-1]["seconds"] = record["seconds"] + asked
     return joined
 
 
-def _scores(
-    comparison: Comparison,
-    arm: Arm,
-    run: dict[str, Any],
-    shifts: Sequence[int],
-    shift_examples: int,
+def drop_unfinished(directory: WorkDirectory) -> None:
+    """Removes the test lines of nets whose scores were not stored; they come again."""
+    directory.keep_metrics(
+        lambda line: (
+            line["split"] != "test"
+            or directory.read_record(scores_name(line["arm"], line["seed"])) is not None
+        )
+    )
+
+
+def scores_name(arm: str, seed: int) -> str:
+    """The name of the record of a net's scores."""
+    return f"{arm}-seed{seed}-scores"
+
+
+def _measured(
+    measure: Measure,
+    record: dict[str, Any],
+    job: RatedJob,
+    checkpoints: RunCheckpoints,
+    directory: WorkDirectory,
 ) -> dict[str, Any]:
-    began = time.perf_counter()
-    seed, dataset = run["seed"], comparison.dataset
-    net = comparison.net(arm, seed, run["steps"])
-    predict = training.predictor(arm.model, net, comparison.scaling)
-    test, train = dataset.test, dataset.train
-    logits = predict(test.images)
-    test_score = training.score(logits, test.labels)
-    seen = _spread(comparison.split(seed)[0], len(test.labels))
-    train_score = training.score(predict(train.images[seen]), train.labels[seen])
-    moved = accuracy_under_shifts(
-        predict,
-        test.images[:shift_examples],
-        test.labels[:shift_examples],
-        [(0, shift) for shift in shifts],
-    )
-    comparison.directory.save_predictions(
-        arm.spec,
-        seed,
-        logits=logits,
-        labels=test.labels,
-        index=np.arange(len(test.labels)),
-        dataset_fingerprint=dataset.fingerprint,
-    )
-    seconds = time.perf_counter() - began
-    comparison.line(
-        arm,
-        run["learning_rate"],
-        seed,
-        epoch=comparison.schedule.epochs,
-        step=run["steps"],
-        split="test",
-        **test_score._asdict(),
-        seconds=seconds,
-    )
-    return {
-        "test_accuracy": test_score.accuracy,
-        "test_loss": test_score.loss,
-        "train_accuracy": train_score.accuracy,
-        "shift_accuracy": moved.tolist(),
-        "params_hash": run["params_hash"],
-        "seconds": seconds,
-    }
+    def ask() -> dict[str, Any]:
+        net = checkpoints.net(record["seed"], record["steps"])
+        # What diagnostics ask for at once; shorter batches would be filled up.
+        predict = training.predictor(
+            job.task.model, net, job.scaling(), batch_size=BATCH_SIZE
+        )
+        return measure.of_net(predict, job.dataset)
+
+    name = f"{job.arm}-seed{record['seed']}-{measure.name}"
+    return _stored(directory, name, record, ask)
 
 
-def _spread(index: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` entries, evenly spaced, as a set may be stored class by class.
-
-    As many training as test images make both accuracies equally exact.
-    """
-    if count >= len(index):
-        return index
-    return index[np.linspace(0, len(index) - 1, count).round().astype(int)]
+def _stored(directory: WorkDirectory, name: str, record, ask) -> dict[str, Any]:
+    """What is stored of the record's net by that name, or else asked now."""
+    stored = directory.read_record(name)
+    if stored is None or stored["params_hash"] != record["params_hash"]:
+        began = time.perf_counter()
+        found = ask()
+        stored = {
+            "params_hash": record["params_hash"],
+            "found": found,
+            "asked_seconds": time.perf_counter() - began,
+        }
+        directory.write_record(name, stored)
+    return {**stored["found"], "asked_seconds": stored["asked_seconds"]}

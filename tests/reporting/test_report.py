@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cnnlab.reporting import report, tables, wording
+from cnnlab.reporting import answers, report, tables, verdicts
 
 VOID = {"meta", "link", "br", "wbr"}
 
@@ -74,7 +74,7 @@ def page(html):
 
 def test_holds_question_answer_command_and_notes(page, results):
     assert results["question"] in page.text
-    assert wording.answer(results) in page.text
+    assert answers.answer(results) in page.text
     assert results["command"] in page.text
     for note in results["notes"]:
         assert note in page.text
@@ -83,7 +83,7 @@ def test_holds_question_answer_command_and_notes(page, results):
 def test_holds_the_numbers_of_every_arm_and_pair(page, results):
     for header, rows in (
         tables.summary_rows(results),
-        tables.comparison_rows(results["comparisons"]),
+        verdicts.comparison_rows(results["comparisons"]),
     ):
         for cell in [*header, *(cell for row in rows for cell in row)]:
             assert cell in page.cells
@@ -170,7 +170,7 @@ def test_many_pairs_show_those_of_the_best_arm_and_fold_the_rest(
     make_results, long_names
 ):
     results = make_results(long_names, seeds=2)
-    page = Page(report.page_of(results, [], {}))
+    page = Page(report.page_of(results, []))
     assert "The other 55 pairs" in page.text
     for pair in results["comparisons"]:
         assert f"{pair['a']} − {pair['b']}" in page.cells
@@ -189,9 +189,9 @@ def test_the_least_that_results_can_hold(tmp_path, make_results):
 
 
 def test_a_recipe_is_spelled_out(results):
-    assert "<h2>Recipe</h2>" not in report.page_of(results, [], {})
+    assert "<h2>Recipe</h2>" not in report.page_of(results, [])
     recipe = {"schedule": "cosine(warmup=0.2)", "weight_decay": 0.0005}
-    page = report.page_of(results | {"recipe": recipe}, [], {})
+    page = report.page_of(results | {"recipe": recipe}, [])
     assert "<h2>Recipe</h2>" in page
     for name, value in recipe.items():
         assert name in page and str(value) in page
@@ -199,4 +199,4 @@ def test_a_recipe_is_spelled_out(results):
 
 def test_an_unfinished_run_says_so(results):
     results["status"] = "interrupted"
-    assert "not complete: interrupted" in Page(report.page_of(results, [], {})).text
+    assert "not complete: interrupted" in Page(report.page_of(results, [])).text

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from cnnlab.reporting import tables, wording
+from cnnlab.reporting import tables, verdicts, wording
 
 
 def test_every_row_has_a_cell_for_every_column(results):
@@ -44,7 +44,7 @@ def test_one_seed_claims_no_interval(make_results):
     text = tables.plain(results)
     assert "±" not in text
     assert "One seed: no interval." in text
-    _, rows = tables.comparison_rows(results["comparisons"])
+    _, rows = verdicts.comparison_rows(results["comparisons"])
     assert rows[0][2:5] == [wording.ABSENT] * 3
 
 
@@ -72,7 +72,7 @@ def test_a_name_without_room_has_its_own_line(make_results):
 
 
 def test_differences_keep_their_sign(results):
-    _, rows = tables.comparison_rows(results["comparisons"])
+    _, rows = verdicts.comparison_rows(results["comparisons"])
     for row, pair in zip(rows, results["comparisons"], strict=True):
         assert row[0] == f"{pair['a']} − {pair['b']}"
         assert (row[1][0] == "+") == (pair["difference"] >= 0)

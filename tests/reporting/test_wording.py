@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.reporting import wording
+from cnnlab.reporting import answers, wording
 from cnnlab.statistics import compare_pairs, mean_interval
 
 
@@ -24,7 +24,7 @@ def test_resolved_and_unresolved_leads_are_told_apart():
     verdicts = {(row["a"], row["b"]): row["verdict"] for row in results["comparisons"]}
     assert verdicts[("low", "top")] == "resolved"
     assert verdicts[("near", "top")] == "not resolved"
-    answer = wording.answer(results)
+    answer = answers.answer(results)
     assert answer.startswith("Of low, near and top, top has the highest mean")
     resolved, unresolved = answer.split(" is resolved, ")
     assert "over low (1.97 points)" in resolved
@@ -36,35 +36,35 @@ def test_resolved_and_unresolved_leads_are_told_apart():
     "other, end", [(BELOW, ") is resolved."), (NEARLY, ") is not resolved.")]
 )
 def test_one_lead(other, end):
-    assert wording.answer(results_of({"top": STEADY, "other": other})).endswith(end)
+    assert answers.answer(results_of({"top": STEADY, "other": other})).endswith(end)
 
 
 def test_seeds_are_asked_for_where_they_would_help():
     results = results_of({"top": STEADY, "near": NEARLY})
     needed = results["comparisons"][0]["seeds_needed"]
-    assert f"about {needed} seeds would be needed" in wording.answer(results)
+    assert f"about {needed} seeds would be needed" in answers.answer(results)
     equal = results_of({"top": STEADY, "twin": STEADY})
-    assert "needed" not in wording.answer(equal)
+    assert "needed" not in answers.answer(equal)
 
 
 def test_many_arms_are_counted():
     arms = {f"arm{i}": [value - 0.01 * i for value in STEADY] for i in range(6)}
-    answer = wording.answer(results_of(arms))
+    answer = answers.answer(results_of(arms))
     assert answer.startswith("Of the 6 arms, arm0")
     assert answer.endswith("its lead is resolved over each of the others.")
     arms["arm1"] = NEARLY
-    answer = wording.answer(results_of(arms))
+    answer = answers.answer(results_of(arms))
     assert "resolved over arm2, arm3, arm4 and arm5, but not over arm1 (" in answer
 
 
 def test_one_seed_tells_nothing_from_chance():
-    answer = wording.answer(results_of({"a": [0.9], "b": [0.8]}))
+    answer = answers.answer(results_of({"a": [0.9], "b": [0.8]}))
     assert "interval" not in answer
     assert answer.endswith("With one seed no difference can be told from chance.")
 
 
 def test_one_arm_is_compared_with_nothing():
-    answer = wording.answer(results_of({"alone": STEADY}))
+    answer = answers.answer(results_of({"alone": STEADY}))
     assert answer.startswith("alone has a mean test accuracy of 90.20")
     assert "over 3 seeds" in answer
 
