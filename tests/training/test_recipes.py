@@ -6,12 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from rates import assert_rates
 
 from cnnlab.data import Split
 from cnnlab.data.augmentation import resolve_augmentation
 from cnnlab.errors import UserError
+from cnnlab.models import create_model
 from cnnlab.training import (
     Method,
     Recipe,
@@ -23,6 +25,7 @@ from cnnlab.training import (
     scaling_of,
 )
 from cnnlab.training.engines import Engine, Task
+from cnnlab.training.optimizer import learning_rate
 
 # The sets that the papers train on: training images, and the shape of one.
 SETS = {
@@ -125,13 +128,13 @@ class Averages(nn.Module):
         return nn.Dense(10)(quarters.reshape(len(x), -1))
 
 
-@pytest.mark.parametrize("name", recipes)
-def test_three_steps_on_images_of_the_sets_shape(name):
-    recipe = dataclasses.replace(recipes[name](), batch_size=4)
-    shape = SETS[name][1]
+def steps_by(recipe, model, shape, total_steps):
+    """The states at the beginning and after each of three steps, and the sums."""
+    size = recipe.batch_size
     rng = np.random.default_rng(0)
     split = Split(
-        rng.integers(0, 256, (12, *shape), np.uint8), rng.integers(0, 10, 12, np.int32)
+        rng.integers(0, 256, (3 * size, *shape), np.uint8),
+        rng.integers(0, 10, 3 * size, np.int32),
     )
     scaling = scaling_of(split)
     augment = None
@@ -140,21 +143,64 @@ def test_three_steps_on_images_of_the_sets_shape(name):
         augment = resolve_augmentation(recipe.augment, shape, fill=fill)
     fields = {field.name for field in dataclasses.fields(Method)}
     method = Method(**{name: getattr(recipe, name) for name in fields})
-    optimizer = optimizer_of(recipe, recipe.total_steps(3))
-    engine = Engine("loop", Task(Averages(), optimizer, method, augment), False)
-    states = engine.pack([init(Averages(), optimizer, 0, shape)])
-    before = jax.device_get(states)
+    optimizer = optimizer_of(recipe, total_steps)
+    engine = Engine("loop", Task(model, optimizer, method, augment), False)
+    states = engine.pack([init(model, optimizer, 0, shape)])
     totals = engine.pack([Totals.none()])
-    orders = engine.pack([jnp.arange(12, dtype=jnp.int32).reshape(3, 4)])
+    orders = engine.pack([jnp.arange(3 * size, dtype=jnp.int32).reshape(3, size)])
     data = engine.place(resident(split, scaling), 1)
     program = engine.compile(states, totals, data, orders)
-    (state,), (total,) = program(states, totals, data, orders, 0, 3)
-    assert state.step == 3
-    assert total.examples == 12
+    made = engine.unpack(states)
+    for step in range(3):
+        states, totals = program(states, totals, data, orders, step, 1)
+        made += engine.unpack(states)
+    return made, engine.unpack(totals)[0]
+
+
+def assert_went_well(made, total):
+    assert [int(state.step) for state in made] == [0, 1, 2, 3]
+    assert total.examples > 0
     assert total.diverged_at == 0
-    assert jnp.isfinite(total.loss)
-    moved = state.params["Dense_0"]["kernel"] - before[0].params["Dense_0"]["kernel"]
-    assert 0 < jnp.abs(moved).max() < 10
+    assert np.isfinite(total.loss)
+
+
+@pytest.mark.parametrize("name", recipes)
+def test_three_steps_on_images_of_the_sets_shape(name):
+    recipe = dataclasses.replace(recipes[name](), batch_size=4)
+    made, total = steps_by(recipe, Averages(), SETS[name][1], recipe.total_steps(3))
+    assert_went_well(made, total)
+    first, *_, last = (state.params["Dense_0"]["kernel"] for state in made)
+    assert 0 < np.abs(last - first).max() < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, net, shape",
+    [
+        ("zeiler_fergus", "zeiler_fergus", (28, 28, 1)),
+        ("all_cnn", "all_cnn_c", (32, 32, 3)),
+        ("cifar_resnet", "resnet20", (32, 32, 3)),
+        ("imagenet_resnet", "resnet18", (64, 64, 3)),
+    ],
+)
+def test_three_steps_of_the_papers_net_have_the_rate_that_is_recorded(name, net, shape):
+    recipe = dataclasses.replace(recipes[name](), batch_size=4)
+    _, total_steps, rates = PUBLISHED[name]
+    made, total = steps_by(recipe, create_model(net, 10), shape, total_steps)
+    assert_went_well(made, total)
+    for step in range(3):
+        before, after = (ravel(state.params) for state in made[step : step + 2])
+        # What heavy-ball momentum has summed up is taken off, times the rate.
+        way = ravel(optax.tree.get(made[step + 1].opt_state, "trace"))
+        rate = np.dot(before - after, way) / np.dot(way, way)
+        recorded = learning_rate(recipe, total_steps, step)
+        assert recorded == pytest.approx(rates[0], rel=1e-4)
+        assert rate == pytest.approx(recorded, rel=1e-4)
+
+
+def ravel(tree):
+    leaves = [np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)]
+    return np.concatenate(leaves)
 
 
 # By field: what is out of its range.
