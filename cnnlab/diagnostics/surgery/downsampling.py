@@ -8,6 +8,7 @@ import jax
 from cnnlab.diagnostics.surgery.operators import Operator
 from cnnlab.diagnostics.surgery.shapley import Effects, effects
 from cnnlab.diagnostics.surgery.swapping import sites, swap_downsampling
+from cnnlab.diagnostics.surgery.together import Groups
 
 
 def downsampling_effects(
@@ -16,6 +17,7 @@ def downsampling_effects(
     score: Callable[[Callable], Any],
     *args,
     among: Collection[int] | None = None,
+    together: Groups = (),
     after: str = "activation",
     permutations: int | None = None,
     seed: int | None = None,
@@ -29,8 +31,10 @@ def downsampling_effects(
     Args:
         operator: a spec or a function, as in `swap_downsampling`.
         score: of a function like `fn`: a number, or an array with one for each image.
-        args: arguments of `fn`, or `jax.ShapeDtypeStruct`s in their place.
+        args: arguments of `fn`, trees of arrays or of `jax.ShapeDtypeStruct`s.
         among: the indices of the sites to swap; None is all that can be.
+        together: groups of sites, each of which is swapped as one and is one row of
+            the effects, a tuple; they share choices as in `swap_downsampling`.
         after: as in `swap_downsampling`.
         permutations, seed: as in `effects`.
 
@@ -45,15 +49,24 @@ def downsampling_effects(
     if among is None:
         among = [site.index for site in found if site.obstacle is None]
 
-    def swapped(chosen: Collection[int]) -> Callable:
-        choice = dict.fromkeys(chosen, operator)
-        return jax.jit(swap_downsampling(fn, choice, after=after))
+    grouped = [index for group in together for index in group]
+    units = [(index,) for index in among if index not in grouped]
+    units = sorted([*units, *map(tuple, together)])
+
+    def swapped(chosen: Collection[tuple[int, ...]]) -> Callable:
+        choice = {index: operator for unit in chosen for index in unit}
+        groups = [unit for unit in chosen if len(unit) > 1]
+        return jax.jit(swap_downsampling(fn, choice, after=after, together=groups))
 
     # All at once: what one of them refuses is told before anything is computed.
-    jax.eval_shape(swapped(among), *args)
+    jax.eval_shape(swapped(units), *args)
     return effects(
-        lambda chosen: score(swapped(chosen)),
-        tuple(among),
+        lambda chosen: score(swapped([_unit(one) for one in chosen])),
+        [unit if len(unit) > 1 else unit[0] for unit in units],
         permutations=permutations,
         seed=seed,
     )
+
+
+def _unit(chosen: int | tuple[int, ...]) -> tuple[int, ...]:
+    return chosen if isinstance(chosen, tuple) else (chosen,)

@@ -12,6 +12,7 @@ from cnnlab.diagnostics.surgery.operators import Choice, check_choice, choose_op
 from cnnlab.diagnostics.surgery.pending import settled
 from cnnlab.diagnostics.surgery.rewriting import Swaps, compute
 from cnnlab.diagnostics.surgery.site import Site
+from cnnlab.diagnostics.surgery.together import Groups, share_choices
 
 AFTER = ("activation", "convolution")
 _ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
@@ -46,7 +47,11 @@ def sites(fn: Callable, *args, **kwargs) -> tuple[Site, ...]:
 
 
 def swap_downsampling(
-    fn: Callable, choice: Choice, *, after: str = "activation"
+    fn: Callable,
+    choice: Choice,
+    *,
+    after: str = "activation",
+    together: Groups = (),
 ) -> Callable:
     """`fn` with other operators where it thins its maps; its arguments stay the same.
 
@@ -61,9 +66,7 @@ def swap_downsampling(
     result; `jax.grad` and `jax.vmap` of it work too. Leaves of the arguments that are
     no arrays are constants. Calls without a swapped site are bound as they are, so that
     their derivatives stay what they were; those around one are opened, and a custom
-    derivative of theirs is lost (remat stays). An operator whose choice depends on the
-    map chooses at each site anew, also where branches meet that should keep the same
-    samples.
+    derivative of theirs is lost (remat stays).
 
     Args:
         choice: a spec or a function `(x, window_shape, strides, padding) -> y` for
@@ -74,11 +77,15 @@ def swap_downsampling(
             normalisation and activation that follow entry by entry, as long as each
             result is used once, as `downsample=` of a model does and Zhang (2019);
             "convolution": right after it.
+        together: groups of sites whose maps meet again, as the branch and the shortcut
+            of a residual block: "adaptive_polyphase(pool=None)" keeps at all of a group
+            the samples that it chose at the first of them to run. Elsewhere it chooses
+            at each site anew.
 
     Raises:
         ValueError: an unknown operator, option or `after`; and when called: no sites,
-            an unknown index, a site that stays as it is, or an operator that refuses a
-            map or gives another shape.
+            an unknown index, a site that stays as it is, a group that cannot share a
+            choice, or an operator that refuses a map or gives another shape.
         TypeError: what is no operator, or needs more than a map and windows; and when
             called: JAX cannot trace `fn`.
 
@@ -94,7 +101,7 @@ def swap_downsampling(
         cuts = find_cuts(program)
         if not cuts:
             raise ValueError(f"{_name(fn)} has no sites: nothing in it thins a map")
-        chosen = choose_operators(choice, cuts)
+        chosen = share_choices(choose_operators(choice, cuts), cuts, together)
         made = {cuts[i].location: (cuts[i], one) for i, one in chosen.items()}
         swaps = Swaps(made, late=after == "activation")
         outputs = map(settled, compute(program, arrays, swaps))
