@@ -108,7 +108,7 @@ class TrainingRun:
         if position is None:
             if begun:
                 self._progress.log(
-                    "no earlier checkpoint is whole; the run begins anew"
+                    "no whole checkpoint is left of every seed; the run begins anew"
                 )
             none = [Totals.none() for _ in job.seeds]
             notes = [{}] * len(job.seeds)
@@ -139,7 +139,9 @@ class TrainingRun:
         with self._asked_to_stop.at_once():
             stepper = Stepper(self.job, engine, position)
         self.compile_seconds = stepper.compile_seconds
-        self._progress.log(f"compiling a step took {self.compile_seconds:.1f} s")
+        # Runs that share a program find it made.
+        if self.compile_seconds >= 0.05:
+            self._progress.log(f"compiling a step took {self.compile_seconds:.1f} s")
         began = time.perf_counter() - self._seconds
         saved = position.step
         while not self._finished():
