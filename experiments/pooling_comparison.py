@@ -46,7 +46,7 @@ class Config(ComparisonFlags):
     reach: int = flags.field(
         3, "pixels each way to which the maps of moved test images go; 0 for no maps"
     )
-    shift_examples: int = flags.field(256, "test images that are moved, the first")
+    shift_examples: int = flags.field(128, "test images that are moved, the first")
 
     def arms(self) -> list[Arm]:
         return [Arm(pool, {"pool": pool}, flag="pools") for pool in self.pools]

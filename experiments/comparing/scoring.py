@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnlab import training
-from cnnlab.diagnostics.shifts.answers import BATCH_SIZE
 from experiments.comparing.comparison import Comparison
 from experiments.comparing.measure import Measure
 from experiments.comparing.rated_job import RatedJob
@@ -13,6 +12,9 @@ from experiments.comparing.trials import Trained
 from experiments.harness.workdir import WorkDirectory
 from experiments.training import results as training_results
 from experiments.training.run_checkpoints import RunCheckpoints
+
+# Shorter batches are filled up, and measures may ask for few images many times.
+_ASKED_AT_ONCE = 128
 
 
 def score(
@@ -72,9 +74,8 @@ def _measured(
 ) -> dict[str, Any]:
     def ask() -> dict[str, Any]:
         net = checkpoints.net(record["seed"], record["steps"])
-        # What diagnostics ask for at once; shorter batches would be filled up.
         predict = training.predictor(
-            job.task.model, net, job.scaling(), batch_size=BATCH_SIZE
+            job.task.model, net, job.scaling(), batch_size=_ASKED_AT_ONCE
         )
         return measure.of_net(predict, job.dataset)
 
