@@ -4,10 +4,13 @@
 Counted are the operations of the traced program; nothing is computed, so that the
 largest model takes seconds. MACs are those of convolutions, products of matrices and
 filters, as papers count them. Fields and strides are in pixels of the image; "all" is
-what sees the whole image, however large.
+what sees the whole image, however large. With --shifts: under which circular shifts of
+the image every layer moves along, or stays, and which operation is the first to lose
+some.
 
   python -m experiments.describe --model=resnet50 --input=224
   python -m experiments.describe --model=resnet20 --pool=blur_pool --json=cost.json
+  python -m experiments.describe --model=resnet20 --boundary=circular --shifts
   python -m experiments.describe --all
 """
 
@@ -16,7 +19,7 @@ import dataclasses
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,6 +64,9 @@ class Config:
         "what is computed in",
         choices=("float32", "bfloat16", "float64"),
     )
+    shifts: bool = flags.field(
+        False, "print which circular shifts every layer follows instead of its costs"
+    )
     all: bool = flags.field(
         False, "print README's table instead: every model, as in its paper, in a row"
     )
@@ -103,6 +109,11 @@ def run(config: Config) -> dict[str, Any]:
 
     With the model's spec, the shape of its input and the command.
     """
+    return _described(config, _costs)
+
+
+def _described(config: Config, by: Callable) -> dict[str, Any]:
+    """The table that `by` makes of the network and its images, as JSON values."""
     config = flags.checked(config)
     network = networks.create(config.model, config.network_flags)
     shape = (
@@ -111,7 +122,7 @@ def run(config: Config) -> dict[str, Any]:
     )
     with _precision(config.dtype):
         try:
-            table = _count(network, shape)
+            table = by(network, networks.like(shape, network))
         except networks.FAULTS:
             networks.refuse_fault(config.model, config.network_flags, shape)
             raise
@@ -123,13 +134,28 @@ def run(config: Config) -> dict[str, Any]:
     }
 
 
+def walk(config: Config) -> dict[str, Any]:
+    """What follows shifts of the image: a `diagnostics.geometry.Walk` as JSON values.
+
+    With the model's spec, the shape of its input and the command.
+    """
+    from cnnlab.diagnostics import geometry
+
+    return _described(
+        config,
+        lambda network, images: geometry.walk(
+            network.apply, networks.shapes(network, images), images
+        ),
+    )
+
+
 def overview() -> Iterator[dict[str, Any]]:
     """The row of README's table for every registered model, in turn."""
     from cnnlab.models import create_model, list_models
 
     for name in list_models():
         network = create_model(name)
-        table = _count(network, (1, *network.image_shape))
+        table = _costs(network, networks.like((1, *network.image_shape), network))
         last = table.last_map
         yield {
             "model": name,
@@ -143,7 +169,7 @@ def overview() -> Iterator[dict[str, Any]]:
 
 def main(config: Config) -> None:
     """Prints the table, and writes the counts down where that is asked for."""
-    from cnnlab.reporting import cost_table
+    from cnnlab.reporting import cost_table, shift_table
 
     config = flags.checked(config)
     if config.all:
@@ -154,19 +180,19 @@ def main(config: Config) -> None:
             print(cost_table.overview_row(row), flush=True)
         _write(config.json, rows)
         return
-    costs = run(config)
+    found = walk(config) if config.shifts else run(config)
     width = config.width or min(max(shutil.get_terminal_size((100, 24))[0], 80), 120)
-    print(f"{config.model}, {networks.by(costs['input'])}")
+    print(f"{config.model}, {networks.by(found['input'])}")
     print()
-    print(cost_table.plain(costs, width))
-    _write(config.json, costs)
+    table = shift_table if config.shifts else cost_table
+    print(table.plain(found, width))
+    _write(config.json, found)
 
 
-def _count(network, shape: tuple[int, ...]):
+def _costs(network, images):
     """The costs of evaluating `network`, and of its memory in training."""
     from cnnlab.diagnostics.cost import count
 
-    images = networks.like(shape, network)
     return count(
         network.apply,
         networks.shapes(network, images),

@@ -212,7 +212,7 @@ def test_what_was_cut_off_is_the_first_break():
         x = smooth(x, padding="VALID")
         return smooth(x, 2).mean((1, 2))
 
-    (first, *_) = described(net).breaks
+    (first,) = described(net).breaks
     assert (first.name, first.before, first.after) == ("conv", ALL, NONE)
     assert "6 entries do not go around 8" in first.why
 

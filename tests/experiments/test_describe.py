@@ -191,3 +191,16 @@ def test_an_overview_has_a_row_for_every_model(monkeypatch, capsys, tmp_path):
         "zeiler_fergus",
     ]
     assert len(lines) == 4
+
+
+def test_shifts_are_told_layer_by_layer(tmp_path, capsys):
+    path = tmp_path / "shifts.json"
+    describe.main(
+        Config(model="resnet20", boundary="circular", shifts=True, json=str(path))
+    )
+    text = capsys.readouterr().out
+    found = json.loads(path.read_text())
+    (output,) = found["outputs"]
+    assert (output["shifts"], output["axes"]) == ([4, 4], [None, None])
+    assert found["breaks"][0]["path"] == "CifarResNet/BasicBlock_3/Conv_0"
+    assert "BasicBlock_3/Conv_0 conv: all to 2; keeps one entry in 2" in text

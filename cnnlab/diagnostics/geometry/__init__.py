@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import jax
 
 from cnnlab.diagnostics.fields import fields_of
-from cnnlab.diagnostics.geometry.table import Break, Row, Walk, walk_of
+from cnnlab.diagnostics.geometry.rows import walk_of
+from cnnlab.diagnostics.geometry.table import Break, Row, Walk
 from cnnlab.diagnostics.geometry.walking import facts_of
 from cnnlab.diagnostics.program import trace
 from cnnlab.diagnostics.roles import described, roles, spatial_axes

@@ -7,9 +7,8 @@ at least one moves, and gives the tracks of the results.
 from collections.abc import Callable, Sequence
 
 from cnnlab.diagnostics.geometry.facts import Operand
+from cnnlab.diagnostics.geometry.track import Track, Whole
 from cnnlab.diagnostics.geometry.tracks import (
-    Track,
-    Whole,
     changed,
     lost,
     placed,

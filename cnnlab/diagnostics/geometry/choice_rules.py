@@ -17,9 +17,8 @@ from cnnlab.diagnostics.geometry.facts import (
     chosen_along,
     fact_of,
 )
+from cnnlab.diagnostics.geometry.track import Choice, Track
 from cnnlab.diagnostics.geometry.tracks import (
-    Choice,
-    Track,
     changed,
     lost,
     sampled,

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cnnlab.diagnostics.geometry.tracks import Track, constant, lost, together
+from cnnlab.diagnostics.geometry.track import Track
+from cnnlab.diagnostics.geometry.tracks import constant, lost, together
 
 Level = tuple[Track, ...]
 

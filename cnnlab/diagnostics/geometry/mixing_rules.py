@@ -7,13 +7,7 @@ from collections.abc import Sequence
 
 from cnnlab.diagnostics.geometry.axis_rules import Rule, on_first, without
 from cnnlab.diagnostics.geometry.facts import Operand
-from cnnlab.diagnostics.geometry.tracks import (
-    changed,
-    lost,
-    placed,
-    settled,
-    together,
-)
+from cnnlab.diagnostics.geometry.tracks import changed, lost, placed, settled, together
 
 _BATCH = "mixes images that moved by different amounts"
 

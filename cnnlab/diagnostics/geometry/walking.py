@@ -15,7 +15,8 @@ from cnnlab.diagnostics.geometry import (
 from cnnlab.diagnostics.geometry.axis_rules import Rule
 from cnnlab.diagnostics.geometry.choice_rules import chosen
 from cnnlab.diagnostics.geometry.facts import Fact, Operand
-from cnnlab.diagnostics.geometry.tracks import Cut, Track, cut_by, lost, together
+from cnnlab.diagnostics.geometry.track import Cut, Track
+from cnnlab.diagnostics.geometry.tracks import cut_by, lost, together
 from cnnlab.diagnostics.geometry.uniformity import uniform_axes
 from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.propagation import Domain, propagate, results
@@ -29,12 +30,17 @@ _PRIMITIVES = (
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What an operation costs: along each axis, what divides the shifts."""
+    """What an operation costs: along each axis, what divides the shifts.
+
+    Attributes:
+        cuts: the operations before it that had cut what it loses shifts of.
+    """
 
     operation: Operation
     before: tuple[int, ...]
     after: tuple[int, ...]
     why: str
+    cuts: frozenset[Operation] = frozenset()
 
 
 def facts_of(
@@ -61,8 +67,9 @@ def facts_of(
         if operation.bodies and not operation.operator:
             _note_loop(walker, operation, known)
     place = {operation: i for i, operation in enumerate(order)}
-    losses = sorted(walker.losses.values(), key=lambda loss: place[loss.operation])
-    return known, losses
+    # What was cut for good has nothing more to lose.
+    losses = (loss for loss in walker.losses.values() if not loss.cuts & walker.blamed)
+    return known, sorted(losses, key=lambda loss: place[loss.operation])
 
 
 def every_operation(program: Program) -> Iterator[Operation]:
@@ -103,6 +110,7 @@ class _Walker:
         )
         self._is_inside = False
         self.losses: dict[Operation, Loss] = {}
+        self.blamed: set[Operation] = set()
 
     def _apply(self, operation: Operation, given: Sequence[Fact]) -> list[Fact]:
         out = self._results(operation, given)
@@ -115,7 +123,9 @@ class _Walker:
                 cut_by, shape=value.shape, operation=operation, before=before
             )
             noted.append(fact.each(mark))
-        self.note(operation, before, noted)
+        tracks = [track for fact in given for track in fact.best if track.cut]
+        cuts = frozenset(track.cut.operation for track in tracks)
+        self.note(operation, before, noted, cuts)
         return noted
 
     def _results(self, operation, given) -> list[Fact]:
@@ -159,7 +169,13 @@ class _Walker:
         found = tuple(math.lcm(*(track.lattice for track in along)) for along in tracks)
         return found or (1,) * len(self.image)
 
-    def note(self, operation, before: tuple[int, ...], out: Sequence[Fact]) -> None:
+    def note(
+        self,
+        operation: Operation,
+        before: tuple[int, ...],
+        out: Sequence[Fact],
+        cuts: frozenset[Operation] = frozenset(),
+    ) -> None:
         """Remembers what an operation lost, or one before, where that cut a map."""
         after = self.lattices(out)
         if after == before:
@@ -177,10 +193,11 @@ class _Walker:
                 default=None,
             )
             if slowest is not None:
-                self._add(Loss(operation, before, after, slowest.why))
+                self._add(Loss(operation, before, after, slowest.why, cuts))
 
     def blame(self, cut: Cut, axis: int) -> None:
         """Counts a cut along an axis, which nothing has mended."""
+        self.blamed.add(cut.operation)
         after = list(cut.before)
         after[axis] = self.image[axis]
         self._add(Loss(cut.operation, cut.before, tuple(after), cut.why))

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from cnnlab.diagnostics.geometry.axis_rules import on_first
 from cnnlab.diagnostics.geometry.facts import Operand
+from cnnlab.diagnostics.geometry.track import Track
 from cnnlab.diagnostics.geometry.tracks import (
-    Track,
     changed,
     lost,
     placed,
