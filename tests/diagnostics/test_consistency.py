@@ -77,17 +77,19 @@ def test_numbers_are_those_of_every_pair(images, labels, pairs, wanted):
 
 
 def test_drawn_pairs_compare_two_moved_copies_shared_by_a_batch(images):
-    seen_moves = []
+    seen_moves, classes = [], []
 
     def watched(images):
         seen_moves.append(images[:, 0, 0, 0].astype(int))
-        return predict(images)
+        logits = predict(images)
+        classes.append(logits.argmax(-1))
+        return logits
 
     # Each pixel says where it is, so that the first one tells how far an image moved.
     places = np.arange(7)[:, None] * 10 + np.arange(6)
     images = np.broadcast_to(places[None, :, :, None], (10, 7, 6, 1)).astype(float)
     spec = "chaman_2021(max_shift=2, batch=4, passes=50)"
-    shifts.consistency(watched, images, spec, batch_size=10)
+    got = shifts.consistency(watched, images, spec, batch_size=10)
     # The first two calls find out whether predict can be asked, the last is unshifted.
     first = np.array(seen_moves[2:-1])
     assert first.shape == (100, 10) and (seen_moves[-1] == 0).all()
@@ -98,6 +100,8 @@ def test_drawn_pairs_compare_two_moved_copies_shared_by_a_batch(images):
     # 300 draws leave none of the four out, and never take the upper end.
     for axis in (0, 1):
         assert set(moves[..., axis].ravel().tolist()) == {-2, -1, 0, 1}
+    agree = np.array(classes[2:-1:2]) == np.array(classes[3:-1:2])
+    np.testing.assert_allclose(got.agreement, agree.mean(0))
     assert (moves[::2] != moves[1::2]).any() and (moves[:, 0] != moves[:, 4]).any()
 
 

@@ -56,9 +56,8 @@ def _along(images, distance, axis):
         return np.roll(images, int(distance), axis)
     size = images.shape[axis]
     phases = np.exp(-2j * np.pi * distance * np.fft.rfftfreq(size))
-    if size % 2 == 0:
-        phases[-1] = np.cos(np.pi * distance)
     phases = phases.reshape([-1 if a == axis else 1 for a in range(images.ndim)])
+    # The inverse takes the real part of the highest frequency of an even side.
     moved = np.fft.irfft(np.fft.rfft(images, axis=axis) * phases, size, axis)
     return moved.astype(images.dtype)
 
