@@ -186,7 +186,10 @@ def _results(
         "arms": [training_results.arm(planned, config.model, seeds)],
         "comparisons": [],
         "unordered_operations": unordered,
-        "notes": determinism.note(unordered, made_with),
+        "notes": [
+            *training_results.notes(job),
+            *determinism.note(unordered, made_with),
+        ],
         "compile_seconds": run.compile_seconds,
         "seconds": sum(seed["seconds"] for seed in seeds),
     }

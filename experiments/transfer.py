@@ -211,6 +211,7 @@ def _results(
         "unordered_operations": unordered,
         "notes": [
             *transfer_results.notes(backbone, plans, recipe.batch_size),
+            *training_results.notes(job),
             *determinism.note(unordered, made_with),
         ],
         "seconds": sum(seed["seconds"] for seeds in scored for seed in seeds),

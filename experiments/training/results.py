@@ -81,6 +81,16 @@ def arm(plan: Plan, model: str, seeds: Sequence[dict[str, Any]]) -> dict[str, An
     }
 
 
+def notes(job: Job) -> list[str]:
+    """Sentences on what the numbers of a job's seeds depend on."""
+    if not job.recipe.patience or len(job.seeds) == 1:
+        return []
+    return [
+        "A seed's curve ends where early stopping has settled it; means of later "
+        "epochs are over the others."
+    ]
+
+
 def dataset(job: Job) -> dict[str, Any]:
     """What results.json says of the images."""
     images = job.dataset

@@ -413,6 +413,7 @@ def test_early_stopping_takes_each_seeds_best(tmp_path, validated):
     assert best == [(4, 0.5), (8, 0.3)]
     for seed, (step, _) in enumerate(best):
         assert training.load(tmp_path / "run", seed=seed).config.steps == step
+    assert results["notes"][0].startswith("A seed's curve ends where")
     # The first is settled at 12, and nothing more is told or asked of it.
     made = [(0, 4), (1, 4), (0, 8), (1, 8), (0, 12), (1, 12), (1, 16)]
     assert validated == made
@@ -435,7 +436,7 @@ def test_a_damaged_best_net_is_made_again(tmp_path, validated, capsys, monkeypat
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "run", **STOPPING)
     for seed, step, where in (
-        (0, 4, "no earlier checkpoint is whole; the run begins anew"),
+        (0, 4, "no whole checkpoint is left of every seed; the run begins anew"),
         (1, 8, "goes on from step 4 of 40"),
     ):
         workdir = shutil.copytree(tmp_path / "run", tmp_path / f"damaged{seed}")
