@@ -81,9 +81,8 @@ def test_drawn_pairs_compare_two_moved_copies_shared_by_a_batch(images):
 
     def watched(images):
         seen_moves.append(images[:, 0, 0, 0].astype(int))
-        logits = predict(images)
-        classes.append(logits.argmax(-1))
-        return logits
+        classes.append(seen_moves[-1] % CLASSES)
+        return np.eye(CLASSES)[classes[-1]]
 
     # Each pixel says where it is, so that the first one tells how far an image moved.
     places = np.arange(7)[:, None] * 10 + np.arange(6)
