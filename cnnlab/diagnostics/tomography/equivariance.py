@@ -63,9 +63,9 @@ def equivariance_error(
         transformations: of `TRANSFORMATIONS`.
         boundary: what lies beyond images and maps for their derivatives: "circular" (a
             torus, Fourier series), "mirror" (cosine series) or "edge" (differences of
-            neighbours; of first order in each map's own stride, so that subsampling
-            any map is an error). None is "circular" for translations, which a torus can
-            do, and else "mirror".
+            neighbours, coarser on coarser maps: subsampling is then an error even of
+            slow waves). None is "circular" for translations, which a torus can do, and
+            else "mirror".
         centre: of rotation and scale, (y, x) in pixels; None is the image's middle.
         only: which operations get a row; None is all.
         batch_size: of the images that are in memory at once.

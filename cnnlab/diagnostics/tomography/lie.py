@@ -100,8 +100,10 @@ def measure_of(
 
 
 def _own_changes(operation, inputs, places, exact) -> list[jax.Array | None] | None:
-    """What the inputs change by that move as they should; None where one's place is
-    unknown, or none moves."""
+    """What the inputs change by that move as they should.
+
+    None where the place of one is unknown, or none moves.
+    """
     moving = [
         (value, x)
         for value, x in zip(operation.inputs, inputs, strict=True)
