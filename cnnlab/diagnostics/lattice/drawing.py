@@ -56,11 +56,13 @@ def draw_image(
     """An image of integers in 0..3, full of equal entries.
 
     Args:
-        tied: it is the sum of a sparse image and of that image moved by (1, 3): every
-            sum over one of the places that strides keep is also a sum over others, so
-            that a choice between them by their norm has ties, of unequal content.
+        tied: it is the sum of a sparse image and of that image moved by (1, 3), which
+            nowhere meet. What strides of 2 keep from an offset then has the norm, but
+            not the content, of what they keep from the one diagonally across: a choice
+            by the norm has ties.
     """
     if not tied:
         return rng.integers(0, 4, shape).astype(float)
     sparse = rng.integers(1, 4, shape) * (rng.random(shape) < 0.1)
+    sparse *= np.roll(sparse, (1, 3), spatial) == 0
     return (sparse + np.roll(sparse, (1, 3), spatial)).astype(float)
