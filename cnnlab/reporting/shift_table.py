@@ -47,8 +47,9 @@ def plain(found: Mapping, width: int) -> str:
 
 _WORDS = (
     "moves   with the image, by the shift over the stride; stays: is the same",
-    "shifts  circular ones, along all axes at once, under which it does: all, those by",
-    "        multiples of a number, or none but 0; ~: up to a roll that the image sets",
+    "shifts  circular ones, along all axes at once, under which it does: all, those",
+    "        by multiples of a number, or none but 0; ~: up to a roll that the image",
+    "        decides",
     "margin  entries at either end that padding reaches",
 )
 
