@@ -2,10 +2,13 @@
 
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cnnlab.diagnostics import surgery
+from cnnlab.ops import avg_pool, max_pool
 from cnnlab.statistics import mean_interval
 
 GENERATOR = np.random.default_rng(0)
@@ -125,6 +128,42 @@ def test_scores_per_image_give_intervals_over_images():
     low, high = mean_interval(found.shapley[0])[1:3]
     assert low < 0.4 < high
     assert str(found).splitlines()[0].startswith("a: alone +0.")
+
+
+def _two_pools(x):
+    return max_pool(max_pool(x, 2, 2), 2, 2).mean((1, 2))
+
+
+def test_downsampling_effects_score_each_swapped_function():
+    x = jax.random.normal(jax.random.key(0), (3, 8, 8, 2))
+    compiled = []
+
+    def score(predict):
+        compiled.append(predict)
+        return predict(x).sum(-1)
+
+    found = surgery.downsampling_effects(_two_pools, "avg_pool", score, x)
+    every_mean = avg_pool(avg_pool(x, 2, 2), 2, 2).mean((1, 2)).sum(-1)
+    assert found.sites == (0, 1)
+    assert len(compiled) == found.scored == 4
+    np.testing.assert_allclose(found.none, _two_pools(x).sum(-1), rtol=1e-6)
+    np.testing.assert_allclose(found.full, every_mean, rtol=1e-5, atol=1e-6)
+    second = avg_pool(max_pool(x, 2, 2), 2, 2).mean((1, 2)).sum(-1)
+    np.testing.assert_allclose(found.alone[1], second - found.none, rtol=1e-5)
+    one = surgery.downsampling_effects(_two_pools, "avg_pool", score, x, among=[1])
+    np.testing.assert_allclose(one.shapley, found.alone[1:], rtol=1e-6)
+
+
+def test_what_cannot_be_swapped_is_told_before_anything_is_scored():
+    def bad(function, operator, message, **options):
+        x = jax.ShapeDtypeStruct((3, 8, 8, 2), jnp.float32)
+        with pytest.raises(ValueError, match=message):
+            surgery.downsampling_effects(function, operator, pytest.fail, x, **options)
+
+    bad(_two_pools, "mox_pool", "unknown pool 'mox_pool'")
+    bad(_two_pools, "avg_pool", "unknown site 2", among=[2])
+    bad(jnp.sum, "avg_pool", "sum has no sites")
+    bad(_two_pools, lambda x, w, s, p: x, "site 0")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ def _of(name):
     return functools.partial(create_model, name)
 
 
-@pytest.mark.parametrize("spec", ["lp_pool(p=3.0)", "max_blur_pool"])
+@pytest.mark.parametrize(
+    "spec", ["max_blur_pool", pytest.param("lp_pool(p=3.0)", marks=pytest.mark.slow)]
+)
 def test_swapped_pools_are_those_of_the_option(spec):
     _assert_swapped_is_built(_of("lenet5"), spec, 28, pool=spec)
 

@@ -7,7 +7,7 @@ import jax
 
 from cnnlab.diagnostics.surgery.operators import Operator
 from cnnlab.diagnostics.surgery.shapley import Effects, effects
-from cnnlab.diagnostics.surgery.swapping import sites, swap_downsampling
+from cnnlab.diagnostics.surgery.swapping import no_sites, sites, swap_downsampling
 from cnnlab.diagnostics.surgery.together import Groups
 
 
@@ -45,7 +45,7 @@ def downsampling_effects(
     """
     found = sites(fn, *args)
     if not found:
-        raise ValueError("fn has no sites: nothing in it thins a map")
+        raise ValueError(no_sites(fn))
     if among is None:
         among = [site.index for site in found if site.obstacle is None]
 

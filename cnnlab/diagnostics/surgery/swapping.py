@@ -100,7 +100,7 @@ def swap_downsampling(
         program, arrays, structure = _traced(fn, args, kwargs)
         cuts = find_cuts(program)
         if not cuts:
-            raise ValueError(f"{_name(fn)} has no sites: nothing in it thins a map")
+            raise ValueError(no_sites(fn))
         chosen = share_choices(choose_operators(choice, cuts), cuts, together)
         made = {cuts[i].location: (cuts[i], one) for i, one in chosen.items()}
         swaps = Swaps(made, late=after == "activation")
@@ -108,6 +108,11 @@ def swap_downsampling(
         return jax.tree.unflatten(structure, outputs)
 
     return swapped
+
+
+def no_sites(fn: Callable) -> str:
+    """What is said of a function that thins no map."""
+    return f"{_name(fn)} has no sites: nothing in it thins a map"
 
 
 def _traced(fn: Callable, args, kwargs) -> tuple[ClosedJaxpr, list[Any], Any]:
