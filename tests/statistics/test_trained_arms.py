@@ -12,8 +12,8 @@ COMPARISONS, SEEDS = 20, 3
 @pytest.mark.slow
 def test_arms_that_do_not_differ_are_seldom_told_apart():
     """Twenty comparisons of nets trained here; no two have a net in common."""
-    glyphs = data.load("glyphs", train_examples=128, test_examples=300)
-    trainer = stored_nets.Trainer(glyphs, epochs=4, batch_size=32)
+    glyphs = data.load("glyphs", train_examples=96, test_examples=200)
+    trainer = stored_nets.Trainer(glyphs, epochs=3, batch_size=32)
     labels = glyphs.test.labels
     resolved, accuracies = 0, []
     for comparison in range(COMPARISONS):
