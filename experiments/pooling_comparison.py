@@ -51,6 +51,14 @@ class Config(ComparisonFlags):
     def arms(self) -> list[Arm]:
         return [Arm(pool, {"pool": pool}, flag="pools") for pool in self.pools]
 
+    def question(self) -> str:
+        """Such as "Max, average or stochastic pooling?"."""
+        words = {"avg": "average"}
+        names = [pool.replace("_pool", "") for pool in self.pools]
+        names = [words.get(name, name) for name in names]
+        listed = " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        return f"{listed[0].upper()}{listed[1:]} pooling?"
+
     def validate(self) -> None:
         """Refuses what needs neither the data nor a compiled program to be refused.
 
@@ -86,7 +94,6 @@ def run(config: Config) -> dict[str, Any]:
     """
     return experiment.run(
         config,
-        question=_question(config.pools),
         measures=lambda: _measures(config),
         compared=_COMPARED if config.reach else (),
     )
@@ -115,15 +122,6 @@ def _refuse_equal(pools: Sequence[str]) -> None:
         if meaning in meanings[:i]:
             other = pools[meanings.index(meaning)]
             raise UserError("pools", f"{pools[i]} is {other} once more")
-
-
-def _question(pools: Sequence[str]) -> str:
-    """The comparison as a question, such as "Max, average or stochastic pooling?"."""
-    words = {"avg": "average"}
-    names = [pool.replace("_pool", "") for pool in pools]
-    names = [words.get(name, name) for name in names]
-    listed = " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-    return f"{listed[0].upper()}{listed[1:]} pooling?"
 
 
 def _usage() -> str:

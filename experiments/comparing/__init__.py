@@ -1,12 +1,15 @@
 """Arms of a comparison: planned, trained, scored, measured, judged, summed up.
 
-An experiment is its flags, its arms, what it asks of every trained net, and which of
-those numbers arms are compared in:
+An experiment is its flags, with its question and its arms; what it asks of every
+trained net; and which of those numbers arms are compared in:
 
     @dataclasses.dataclass(frozen=True)
     class Config(ComparisonFlags):
         experiment: ClassVar[str] = "boundary_comparison"
         boundary: ClassVar[str] = "zero"  # The arms' to say: no flag of the experiment.
+
+        def question(self):
+            return "Does a torus help?"
 
         def arms(self):
             return [Arm(name, {"boundary": name}) for name in ("zero", "circular")]
@@ -14,7 +17,6 @@ those numbers arms are compared in:
     def run(config):
         return experiment.run(
             config,
-            question="Does a torus help?",
             measures=lambda: [shift_measures.consistency(reach=3, examples=500)],
             compared=["circular_consistency"],
         )

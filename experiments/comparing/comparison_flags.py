@@ -18,8 +18,9 @@ from experiments.harness.run_flags import RunFlags
 class ComparisonFlags(RunFlags):
     """How all arms are trained, and how their differences are judged.
 
-    A subclass names its arms in `arms`. A flag that arms set for themselves is none of
-    the experiment's: `pool: ClassVar[None] = None` takes it away.
+    A subclass says what is asked, in `question`, and of which arms, in `arms`. A flag
+    that arms set for themselves is none of the experiment's: `pool: ClassVar[None] =
+    None` takes it away.
     """
 
     learning_rate: ClassVar[None] = None
@@ -46,6 +47,10 @@ class ComparisonFlags(RunFlags):
 
     def arms(self) -> list[Arm]:
         """What is compared."""
+        raise NotImplementedError
+
+    def question(self) -> str:
+        """What is asked: the report's title."""
         raise NotImplementedError
 
     def rates_of(self, arm: Arm) -> tuple[float, ...]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 def run(
     config: ComparisonFlags,
     *,
-    question: str,
     measures: Callable[[], Sequence["Measure"]] = tuple,
     compared: Sequence[str] = (),
     drawings: Callable[[Mapping], Mapping[str, Any]] = lambda results: {},
@@ -28,7 +27,6 @@ def run(
     """The content of results.json, from the work directory where it is finished.
 
     Args:
-        question: what the experiment asks, the report's title.
         measures: gives what is asked of every trained net, once it is needed.
         compared: numbers that the measures give of every net, by name, that arms are
             compared in as they are in test accuracy.
@@ -49,11 +47,11 @@ def run(
         import jax
 
         with jax.enable_x64(True):
-            return _run(config, question, measures, compared, drawings)
-    return _run(config, question, measures, compared, drawings)
+            return _run(config, measures, compared, drawings)
+    return _run(config, measures, compared, drawings)
 
 
-def _run(config: ComparisonFlags, question, measures, compared, drawings):
+def _run(config: ComparisonFlags, measures, compared, drawings):
     from cnnlab import data
     from cnnlab.reporting import report
     from experiments.comparing.plan import plans
@@ -91,7 +89,7 @@ def _run(config: ComparisonFlags, question, measures, compared, drawings):
             compared=compared,
         )
         with asked_to_stop.at_once():
-            results = _described(config, arms, question, directory) | found
+            results = _described(config, arms, directory) | found
             metrics, drawn = directory.metrics(), drawings(results)
             results["figures"] = report.figure_paths(results, metrics, drawn)
             with storing(directory.path):
@@ -158,7 +156,6 @@ def compare_arms(
 def _described(
     config: ComparisonFlags,
     arms: Sequence["PlannedArm"],
-    question: str,
     directory: WorkDirectory,
 ) -> dict[str, Any]:
     """What results.json says of the run as a whole."""
@@ -172,7 +169,7 @@ def _described(
     return {
         "schema": 1,
         "experiment": config.experiment,
-        "question": question,
+        "question": config.question(),
         "command": flags.command_line(config),
         "config_hash": flags.configuration_hash(config),
         "status": "complete",

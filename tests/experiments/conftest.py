@@ -23,6 +23,7 @@ def finished_run(tmp_path_factory):
         learning_rates=(0.05,),
         validation_fraction=0.0,
         max_shift=0,
+        reach=0,
         shift_examples=1,
         progress="none",
         workdir=str(workdir),

@@ -10,39 +10,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_comparison
+from small_training import glyphs, spare
 
+from cnnlab import data, training
 from cnnlab.errors import UserError
+from cnnlab.reporting import report
 from cnnlab.training import checkpoint
-from experiments.comparing import comparison, scoring
 from experiments.harness import flags
 from experiments.harness.workdir import arm_directory
 from experiments.pooling_comparison import Config, main, run
+from experiments.training.run import TrainingRun
 
-SMALL = Config(
-    pools=("max_pool", "lp_pool(p=3.0)"),
-    seeds=2,
-    epochs=2,
-    batch_size=32,
-    train_examples=200,
-    learning_rates=(0.02, 0.05),
-    max_shift=2,
-    shift_examples=100,
-    progress="none",
-)
+SMALL = dataclasses.replace(small_comparison.SMALL, seeds=2)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run: its configuration and its results."""
+def finished(tmp_path_factory, programs):
+    """A finished run with its report: its configuration and its results."""
     workdir = tmp_path_factory.mktemp("runs") / "run"
     config = dataclasses.replace(SMALL, workdir=str(workdir))
-    return config, run(config)
-
-
-@pytest.fixture
-def workdir(finished, tmp_path):
-    """A path for a run of one's own."""
-    return str(tmp_path / "run")
+    drawn = report.write, report.figure_paths
+    with pytest.MonkeyPatch.context() as patch:
+        spare(patch, programs)
+        patch.setattr(report, "write", drawn[0])
+        patch.setattr(report, "figure_paths", drawn[1])
+        return config, run(config)
 
 
 def lines(config):
@@ -75,21 +68,82 @@ def test_accuracies_follow_from_the_stored_predictions(finished):
         assert arm["test_accuracy"]["n"] == config.seeds
 
 
+def predictions(config, arm, seed):
+    path = f"{config.workdir}/predictions/{arm_directory(arm)}/seed{seed}.npz"
+    with np.load(path) as stored:
+        return dict(stored)
+
+
 def test_the_unmoved_image_scores_as_the_moved_ones_do(finished):
     config, results = finished
     for arm in results["arms"]:
         shifts = arm["shift_accuracy"]
-        assert shifts["shifts"] == [-2, -1, 0, 1, 2]
-        assert shifts["examples"] == 100
+        assert shifts["shifts"] == [-1, 0, 1]
+        assert shifts["examples"] == 20
         assert all(0 <= mean <= 1 for mean in shifts["mean"])
         first = []
         for seed in range(config.seeds):
-            folder = arm_directory(arm["spec"])
-            path = f"{config.workdir}/predictions/{folder}/seed{seed}.npz"
-            with np.load(path) as stored:
-                hits = stored["logits"].argmax(-1) == stored["labels"]
-            first.append(hits[:100].mean())
-        assert shifts["mean"][2] == pytest.approx(np.mean(first))
+            stored = predictions(config, arm["spec"], seed)
+            hits = stored["logits"].argmax(-1) == stored["labels"]
+            first.append(hits[:20].mean())
+        assert shifts["mean"][1] == pytest.approx(np.mean(first))
+
+
+@pytest.mark.usefixtures("small")
+def test_maps_are_what_a_loaded_net_gives_to_shifted_images(finished):
+    config, results = finished
+    arm = results["arms"][1]
+    images = glyphs().test.images[:20]
+    for map_ in arm["shift_maps"]:
+        of_seeds = []
+        for seed in range(config.seeds):
+            net = training.load(config.workdir, arm["spec"], seed)
+            own = net.predict(images).argmax(-1)
+            rows = []
+            for dy in map_["offsets"]:
+                for dx in map_["offsets"]:
+                    moved = np.roll(images, (dy, dx), (1, 2))
+                    if map_["motion"] == "zero":
+                        height, width = images.shape[1:3]
+                        y, x = np.mgrid[:height, :width]
+                        inside = (0 <= y - dy) & (y - dy < height)
+                        inside &= (0 <= x - dx) & (x - dx < width)
+                        moved = moved * inside[None, :, :, None].astype(np.uint8)
+                    rows.append(net.predict(moved).argmax(-1))
+            of_seeds.append(np.mean(np.array(rows) == own, axis=1).reshape(3, 3))
+            pairs = [
+                np.mean(one == other)
+                for i, one in enumerate(rows)
+                for other in rows[:i]
+            ]
+            stored = arm["seeds"][seed][f"{map_['motion']}_consistency"]
+            assert stored == pytest.approx(np.mean(pairs))
+        np.testing.assert_allclose(map_["agreement"], np.mean(of_seeds, axis=0))
+
+
+def test_pairs_are_judged_in_accuracy_and_in_consistency(finished):
+    config, results = finished
+    (accuracy, rolled, moved) = results["comparisons"]
+    metrics = [row["metric"] for row in (accuracy, rolled, moved)]
+    assert metrics == ["test_accuracy", "circular_consistency", "zero_consistency"]
+    hits = {
+        arm: [
+            stored["logits"].argmax(-1) == stored["labels"]
+            for stored in (predictions(config, arm, seed) for seed in range(2))
+        ]
+        for arm in config.pools
+    }
+    for seed, row in enumerate(accuracy["mcnemar"]):
+        first, second = (hits[arm][seed] for arm in config.pools)
+        assert row["only_a"] == np.sum(first & ~second)
+        assert row["only_b"] == np.sum(second & ~first)
+    bootstrap = accuracy["bootstrap"]
+    assert bootstrap["low"] <= accuracy["difference"] <= bootstrap["high"]
+    assert all(
+        row["sentence"] and row["delta"] == 0.01 for row in results["comparisons"]
+    )
+    assert {row["arm"] for row in results["iso_compute"]} == set(config.pools)
+    assert all(arm["macs"] > 0 for arm in results["arms"])
 
 
 def test_each_arm_takes_its_best_rate_on_validation(finished):
@@ -97,7 +151,7 @@ def test_each_arm_takes_its_best_rate_on_validation(finished):
     stored = lines(config)
     for arm in results["arms"]:
         last = {
-            line["learning_rate"]: line["accuracy"]
+            line["peak_rate"]: line["accuracy"]
             for line in stored
             if (line["arm"], line["seed"]) == (arm["spec"], 0)
             and (line["split"], line["epoch"]) == ("validation", config.epochs)
@@ -109,37 +163,6 @@ def test_each_arm_takes_its_best_rate_on_validation(finished):
             for rate in arm["rates"]
         }
         assert rates == pytest.approx(last)
-
-
-def test_no_arm_reads_the_test_set_before_all_are_trained(finished, workdir):
-    config = dataclasses.replace(finished[0], workdir=workdir)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "score", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run(config)
-    assert not any(line["split"] == "test" for line in lines(config))
-    assert not (Path(workdir) / "predictions").exists()
-    # What remains needs no training.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison.Comparison, "_fit", None)
-        assert facts(run(config)) == facts(finished[1])
-    read = [
-        (line["arm"], line["seed"]) for line in lines(config) if line["split"] == "test"
-    ]
-    assert sorted(read) == sorted(
-        (pool, seed) for pool in config.pools for seed in range(config.seeds)
-    )
-
-
-def facts(results):
-    """What a run must come to, however often it was stopped."""
-    return [
-        [
-            (seed["params_hash"], seed["test_accuracy"], seed["test_loss"])
-            for seed in arm["seeds"]
-        ]
-        for arm in results["arms"]
-    ]
 
 
 def test_the_report_says_what_was_run(finished):
@@ -154,6 +177,11 @@ def test_the_report_says_what_was_run(finished):
     ):
         assert text in page
     assert "glyphs: glyphs" not in page
+    names = {Path(figure).stem for figure in results["figures"]}
+    assert {"accuracy", "shift_maps", "shift_curves", "learning_curves"} <= names
+    for row in results["comparisons"]:
+        assert row["sentence"] in page
+    assert "shift(circular, -1..1, all pairs, per image)" in page
     for figure in results["figures"]:
         assert (Path(config.workdir) / figure).stat().st_size > 1000
     trained = [line for line in lines(config) if line["split"] != "test"]
@@ -175,9 +203,10 @@ def test_checkpoints_hold_the_parameters_that_are_named(finished):
     assert variables["scaling"]["mean"].shape == (1,)
 
 
+@pytest.mark.usefixtures("small")
 def test_a_finished_run_is_not_run_again(finished, monkeypatch, capsys):
     config, results = finished
-    monkeypatch.setattr(comparison.Comparison, "train", None)
+    monkeypatch.setattr(TrainingRun, "train", None)
     assert run(config) == json.loads(json.dumps(results))
     main(config)
     shown = capsys.readouterr().out
@@ -185,136 +214,15 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch, capsys):
     assert "max_pool" in shown
 
 
-def test_a_stopped_run_goes_on_to_the_same_results(finished, workdir, monkeypatch):
-    config = dataclasses.replace(finished[0], workdir=workdir)
-    train, epochs = comparison.training.train_epoch, []
-
-    def stopped(*args, **more):
-        epochs.append(more)
-        # In the second epoch of the second arm's first run at its first rate: the
-        # first arm has taken 3 runs of 2 epochs.
-        if len(epochs) == 8:
-            raise KeyboardInterrupt
-        return train(*args, **more)
-
-    monkeypatch.setattr(comparison.training, "train_epoch", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        run(config)
-    results = run(config)
-    # Only the epoch before the stop was made twice.
-    assert len(epochs) == 8 + 6
-    assert facts(results) == facts(finished[1])
-
-    def keys(of):
-        return sorted(
-            (
-                line["arm"],
-                line["seed"],
-                line["learning_rate"],
-                line["epoch"],
-                line["split"],
-            )
-            for line in lines(of)
-        )
-
-    assert keys(config) == keys(finished[0])
-
-
-@pytest.mark.slow
-def test_a_net_lost_before_its_checkpoint_is_made_again(finished, workdir, monkeypatch):
-    config = dataclasses.replace(finished[0], workdir=workdir)
-    monkeypatch.setattr(comparison.checkpoint, "save", _interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run(config)
-    monkeypatch.undo()
-    assert facts(run(config)) == facts(finished[1])
-    seen = [tuple(sorted(line.items())) for line in map(_place, lines(config))]
-    assert len(seen) == len(set(seen)) == len(lines(finished[0]))
-
-
-def _place(line):
-    names = ("arm", "seed", "learning_rate", "epoch", "split")
-    return {name: line[name] for name in names}
-
-
-def test_arms_begin_alike_and_see_the_same_batches(finished, workdir, monkeypatch):
-    seen = []
-    original = comparison.training.train_epoch
-
-    def watched(model, optimizer, state, data, index, **more):
-        order = comparison.training.epoch_order(
-            index, more["seed"], more["epoch"], batch_size=more["batch_size"]
-        )
-        start = checkpoint.params_hash(state.params) if more["epoch"] == 0 else None
-        seen.append((more["seed"], more["epoch"], start, order.tolist()))
-        return original(model, optimizer, state, data, index, **more)
-
-    monkeypatch.setattr(comparison.training, "train_epoch", watched)
-    config = dataclasses.replace(
-        finished[0], workdir=workdir, learning_rates=(0.05,), epochs=1
-    )
-    run(config)
-    assert len(seen) == 4
-    assert seen[:2] == seen[2:]
-    assert seen[0][2:] != seen[1][2:]
-
-
-def test_a_rate_that_diverges_is_not_taken(finished, workdir):
-    config = dataclasses.replace(
-        finished[0],
-        workdir=workdir,
-        pools=("max_pool",),
-        seeds=1,
-        learning_rates=(0.05, 1e12),
-    )
-    results = run(config)
-    assert results["arms"][0]["learning_rate"] == 0.05
-    assert any("1e+12" in note for note in results["notes"])
-    assert results["arms"][0]["test_accuracy"]["low"] is None
-
-
-def test_rates_that_all_diverge_are_said(finished, workdir):
-    config = dataclasses.replace(
-        finished[0], workdir=workdir, learning_rates=(1e12, 1e13), seeds=1
-    )
-    with pytest.raises(UserError, match="learning_rates: .*max_pool.*not finite"):
-        run(config)
-
-
-def test_other_images_under_the_same_name_are_refused(finished, workdir, monkeypatch):
-    from cnnlab import data
-
-    config = dataclasses.replace(
-        finished[0], workdir=workdir, learning_rates=(0.05,), seeds=1, epochs=1
-    )
-    monkeypatch.setattr(comparison.Comparison, "train", _interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run(config)
-    load = data.load
-
-    def changed(*args, **more):
-        return dataclasses.replace(load(*args, **more), fingerprint="f" * 64)
-
-    monkeypatch.setattr(data, "load", changed)
-    with pytest.raises(UserError, match="workdir: .*other images.*--overwrite"):
-        run(config)
-
-
 def test_images_too_small_for_the_model_are_refused(tmp_path, monkeypatch):
-    from cnnlab import data
-
     split = data.Split(np.zeros((200, 8, 8, 1), np.uint8), np.zeros(200, np.int32))
     small = data.Dataset("small", split, split, ("a", "b"), "0" * 64)
     monkeypatch.setattr(data, "load", lambda *args, **more: small)
-    config = dataclasses.replace(SMALL, workdir=str(tmp_path / "run"))
+    config = Config(workdir=str(tmp_path / "run"), train_examples=200)
     message = "model: lenet5 cannot take 8x8x1 images: kernel .* exceeds the padded map"
     with pytest.raises(UserError, match=message):
         run(config)
     assert not (tmp_path / "run").exists()
-
-
-def _interrupt(*_, **__):
-    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -358,23 +266,33 @@ def _interrupt(*_, **__):
         ),
         ({"dataset": "mnits"}, "dataset: "),
         ({"seeds": 0}, "seeds: 0 is less than 1"),
-        ({"epochs": -1}, "epochs: -1 is less than 1"),
-        ({"batch_size": 0}, "batch_size: 0 is less than 1"),
+        ({"epochs": -1}, "epochs: -1 is not a whole number of at least 0"),
+        ({"batch_size": 0}, "batch_size: 0 is not a whole number of at least 1"),
         ({"batch_size": 181}, "batch_size: 181 is more than the 180 training images"),
         ({"image_size": 16, "max_shift": 17}, "max_shift: 17 is more than .* 16"),
+        ({"image_size": 16, "reach": 16, "max_shift": 0}, "reach: 16 is not less than"),
+        ({"delta": 1.0}, "delta: 1.0 is not in"),
+        ({"recipe": "slow"}, "recipe: unknown recipe 'slow'"),
+        (
+            {"seed_engine": "map", "seeds": 1, "rate_seeds": 1},
+            "seed_engine: 'map' needs",
+        ),
         ({"learning_rates": (0.0,)}, "learning_rates: 0.0 is not above 0"),
         ({"learning_rates": ()}, "learning_rates: is empty"),
         ({"rate_seeds": 3}, "rate_seeds: 3 is more than seeds, 2"),
-        ({"validation_fraction": 1.0}, "validation_fraction: 1.0 is not in"),
+        (
+            {"validation_fraction": 1.0},
+            "validation_fraction: 1.0 is not a number from 0 to 1",
+        ),
         ({"validation_fraction": 0.0}, "validation_fraction: 0 leaves nothing"),
         ({"validation_fraction": 0.001}, "validation_fraction: .* is none"),
         ({"train_examples": 0}, "train_examples: 0 is less than 1"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(tmp_path, change, message):
-    config = dataclasses.replace(SMALL, workdir=str(tmp_path / "run"), **change)
+    given = {"train_examples": 200, "seeds": 2, "workdir": str(tmp_path / "run")}
     with pytest.raises(UserError, match=f"^{message}") as caught:
-        run(config)
+        run(Config(**{**given, **change}))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,174 @@
+"""Comparisons that are stopped, and go on to the same end; rates that fail."""
+
+import dataclasses
+import os
+import signal
+
+import pytest
+from small_comparison import facts, run, sorted_lines
+from small_training import spare
+
+from cnnlab import data
+from cnnlab.errors import UserError
+from experiments.comparing import comparison, experiment, scoring, shift_measures
+from experiments.comparing.measure import Measure
+from experiments.harness.preemption import Terminated
+from experiments.harness.workdir import WorkDirectory
+from experiments.training.run import TrainingRun
+from experiments.training.stepper import Stepper
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, programs):
+    """The directory and results of a comparison that nothing stopped."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        spare(patch, programs)
+        return workdir, run(workdir)
+
+
+def at_call(monkeypatch, owner, name, number, act):
+    """Acts before the call of that number, counted from 1; the list of all calls."""
+    function, calls = getattr(owner, name), []
+
+    def counted(*args, **more):
+        calls.append(args)
+        if len(calls) == number:
+            act()
+        return function(*args, **more)
+
+    monkeypatch.setattr(owner, name, counted)
+    return calls
+
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+def assert_same(workdir, results, whole):
+    assert facts(results) == facts(whole[1])
+    assert sorted_lines(workdir) == sorted_lines(whole[0])
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == [
+        "lp_pool_p_3.0_",
+        "max_pool",
+    ]
+
+
+MOMENTS = {
+    "the second epoch of the first rate": (Stepper, "advance", 5),
+    "the last seeds of the first arm": (Stepper, "advance", 15),
+    "before a rate is taken": (comparison.Comparison, "_take", 2),
+    "when it is taken by half": (comparison.shutil, "rmtree", 1),
+    "before a record of training": (WorkDirectory, "write_record", 4),
+    "before a record of scores": (WorkDirectory, "write_record", 12),
+    "before a record of a measurement": (WorkDirectory, "write_record", 16),
+}
+QUICK = "the last seeds of the first arm", "when it is taken by half"
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in MOMENTS
+    ],
+)
+def test_a_stopped_comparison_goes_on(tmp_path, monkeypatch, whole, moment):
+    workdir = tmp_path / "run"
+    owner, name, number = MOMENTS[moment]
+    with monkeypatch.context() as patch:
+        calls = at_call(patch, owner, name, number, stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(workdir)
+        assert len(calls) == number
+    assert_same(workdir, run(workdir), whole)
+
+
+def test_sigterm_stores_where_it_is(tmp_path, monkeypatch, whole):
+    workdir, steps = tmp_path / "run", []
+    advance = Stepper.advance
+
+    def counted(self, step, count):
+        steps.append(count)
+        if len(steps) == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return advance(self, step, count)
+
+    monkeypatch.setattr(Stepper, "advance", counted)
+    with pytest.raises(Terminated, match="at step .* is stored"):
+        run(workdir)
+    results = run(workdir)
+    # Two arms: two rates on one seed, then the two others in step, of 8 steps each.
+    assert sum(steps) == 2 * 3 * 8
+    assert_same(workdir, results, whole)
+
+
+def test_no_arm_reads_the_test_set_before_all_are_trained(tmp_path, monkeypatch, whole):
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "score", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(workdir)
+    assert not any(line["split"] == "test" for line in sorted_lines(workdir))
+    assert not (workdir / "predictions").exists()
+    # What remains needs no training.
+    monkeypatch.setattr(TrainingRun, "train", None)
+    assert_same(workdir, run(workdir), whole)
+
+
+def test_what_was_measured_is_not_asked_again(tmp_path, monkeypatch, whole):
+    asked = []
+
+    def of_net(predict, dataset):
+        asked.append(predict(dataset.test.images[:1]).shape)
+        if len(asked) == 3:
+            stop()
+        return {"number": len(asked)}
+
+    monkeypatch.setattr(
+        shift_measures, "consistency", lambda *_: Measure("number", of_net)
+    )
+    original = experiment.run
+    monkeypatch.setattr(
+        experiment,
+        "run",
+        lambda *args, **more: original(*args, **more | {"compared": ()}),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    results = run(tmp_path / "run")
+    seeds = [seed for arm in results["arms"] for seed in arm["seeds"]]
+    assert [seed["number"] for seed in seeds] == [1, 2, 4, 5, 6, 7]
+    assert results["arms"][0]["number"]["mean"] == pytest.approx(7 / 3)
+
+
+def test_a_rate_that_diverges_is_not_taken(tmp_path):
+    change = {"pools": ("max_pool",), "seeds": 1, "learning_rates": (0.05, 1e30)}
+    results = run(tmp_path / "run", **change)
+    (arm,) = results["arms"]
+    assert arm["learning_rate"] == 0.05
+    assert [rate["learning_rate"] for rate in arm["rates"]] == [0.05]
+    assert any("1e+30" in note for note in results["notes"])
+    assert arm["test_accuracy"]["low"] is None
+    assert results["comparisons"] == []
+    names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert names == {"max_pool"}
+
+
+@pytest.mark.parametrize("rates", [(1e30, 1e31), (1e30,)])
+def test_rates_that_all_diverge_are_said(tmp_path, rates):
+    with pytest.raises(UserError, match="learning_rates: .*max_pool") as caught:
+        run(tmp_path / "run", learning_rates=rates, seeds=1)
+    assert "not finite" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_other_images_under_the_same_name_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison.Comparison, "train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    other = dataclasses.replace(data.load("glyphs"), fingerprint="f" * 64)
+    monkeypatch.setattr(data, "load", lambda *args, **more: other)
+    with pytest.raises(UserError, match="workdir: .*other images.*--overwrite"):
+        run(tmp_path / "run")
