@@ -126,6 +126,7 @@ def test_a_finished_run_is_not_run_again(
 ):
     workdir, results = uninterrupted
     monkeypatch.setattr(training_run.TrainingRun, "train", None)
+    monkeypatch.setattr(event_files, "require", lambda: None)
     train.main(at(workdir, **change))
     shown = capsys.readouterr().out
     assert "--overwrite runs it again\n" in shown

@@ -21,7 +21,6 @@ from cnnlab.errors import UserError
 from cnnlab.training import checkpoint, snapshots
 from experiments import train
 from experiments.harness.preemption import Terminated
-from experiments.harness.progress import Progress
 from experiments.training import run as training_run
 from experiments.training.stepper import Stepper
 
@@ -246,9 +245,9 @@ def test_sigterm_while_scoring_leaves_that_to_be_done(
     assert_same(workdir, run(workdir), uninterrupted)
 
 
-def terminate_once_compiled(self, line):
-    if line.startswith("compiling"):
-        signal.raise_signal(signal.SIGTERM)
+def terminate_and_advance(self, stepper, advance=training_run.TrainingRun._advance):
+    signal.raise_signal(signal.SIGTERM)
+    advance(self, stepper)
 
 
 def terminate_after_an_epoch(self):
@@ -260,7 +259,13 @@ def terminate_after_an_epoch(self):
 @pytest.mark.parametrize(
     "place, name, replacement, step, said",
     [
-        (Progress, "log", terminate_once_compiled, 0, "before the first step"),
+        (
+            training_run.TrainingRun,
+            "_advance",
+            terminate_and_advance,
+            0,
+            "before the first step",
+        ),
         (Stepper, "clear", terminate_after_an_epoch, 4, "at step 4 of 11, which is st"),
     ],
 )
