@@ -22,6 +22,7 @@ from cnnlab.errors import UserError
 # Entries of the outputs, over all trials, that have to agree by chance for a shift to
 # be taken for exact though it is not.
 _SEEN = 16
+_DTYPES = ("float32", "float64")
 # Weights are drawn anew so many times, should a ReLU be on or off everywhere.
 _DRAWS = 3
 
@@ -34,6 +35,7 @@ def certify(
     seed: int = 0,
     trials: int | None = None,
     per_layer: bool = True,
+    dtype: str = "float32",
 ) -> Certificate:
     """The exact sets of circular shifts of the image under which `function` is exact.
 
@@ -67,6 +69,8 @@ def certify(
         spatial: its two spatial axes; None means the two before the last.
         trials: with weights and images of their own; None means two, or more where the
             outputs have few entries.
+        dtype: in which to begin: "float32", which goes on in float64 if an operation is
+            inexact; or "float64", where that is known beforehand.
         per_layer: whether every operation has its own verdict, or the outputs alone.
 
     Raises:
@@ -75,24 +79,26 @@ def certify(
     """
     image, spatial, shape = image_of(args, image, spatial)
     position = len(jax.tree.leaves(args[:image]))
-    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-        with jax.enable_x64(dtype == np.float64):
+    if dtype not in _DTYPES:
+        raise UserError("dtype", f"{dtype!r} must be one of {', '.join(_DTYPES)}")
+    for kind in map(np.dtype, _DTYPES[_DTYPES.index(dtype) :]):
+        with jax.enable_x64(kind == np.float64):
             with jax.default_matmul_precision("highest"):
-                leaves = [described(leaf, dtype) for leaf in jax.tree.leaves(args)]
+                leaves = [described(leaf, kind) for leaf in jax.tree.leaves(args)]
                 described_args = jax.tree.unflatten(jax.tree.structure(args), leaves)
                 program = trace(function, *described_args)
                 ran = machine(program, position, spatial, per_layer)
-                _check(ran, dtype)
+                _check(ran, kind)
                 count = trials or max(2, -(-_SEEN // max(ran.entries, 1)))
                 found, relus = [], []
                 for trial in range(count):
-                    if found and not _unrounded(found[-1]) and dtype == np.float32:
+                    if found and not _unrounded(found[-1]) and kind == np.float32:
                         break
                     each, relus = _trial(ran, leaves, position, spatial, (seed, trial))
                     found.append(each)
         if _unrounded(found[-1]):
             break
-    return _certificate(ran, found, relus, dtype.name)
+    return _certificate(ran, found, relus, kind.name)
 
 
 def _check(ran: Machine, dtype: np.dtype) -> None:
