@@ -58,6 +58,8 @@ def _best(results: Mapping, name: str) -> str:
     ]
     if not leads or best[name]["n"] == 1:
         return f"{head}."
+    if name != "test_accuracy":
+        return f"{head}; {_brief(best['name'], leads)}."
     tell = _each_lead if len(leads) < _NAMED_ARMS else _all_leads
     return f"{head}; {tell(best['name'], leads)}."
 
@@ -70,6 +72,18 @@ def _figures(interval: Mapping) -> str:
         f"{text}, {CONFIDENCE} interval {percent(interval['low'])} to "
         f"{percent(interval['high'])} over {seeds(interval['n'])}"
     )
+
+
+def _brief(best: str, leads: Sequence[Mapping]) -> str:
+    """Over whom a lead is resolved, without numbers."""
+    won = [_rival(best, lead) for lead in leads if lead["verdict"] == "resolved"]
+    if not won:
+        return "its lead is not resolved"
+    if len(won) == len(leads) > 1:
+        return "its lead is resolved over each of the others"
+    over = listed(won) if len(won) < _NAMED_ARMS else f"{len(won)} of the others"
+    alone = " alone" if len(won) < len(leads) else ""
+    return f"its lead is resolved over {over}{alone}"
 
 
 def _each_lead(best: str, leads: Sequence[Mapping]) -> str:

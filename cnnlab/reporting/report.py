@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cnnlab.reporting import (
     answers,
     figures,
+    own_tables,
     page,
     sections,
     shift_maps,
@@ -104,6 +105,7 @@ def page_of(results: Mapping, shown: Sequence[tuple[str, str]]) -> str:
             for number, (svg, caption) in enumerate(shown, start=1)
         ),
         "</div>",
+        own_tables.sections(results),
         sections.differences(results),
         sections.when_moved(results),
         sections.at_equal_cost(results),

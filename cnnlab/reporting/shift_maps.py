@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from cnnlab.reporting import style, wording
 
@@ -20,31 +19,45 @@ def shift_maps(results: Mapping) -> Figure | None:
     arms = _measured(results)
     if not arms:
         return None
-    motions = [each["motion"] for each in arms[0]["shift_maps"]]
-    across = min(_ACROSS, len(arms))
-    down = -(-len(arms) // across)
+    rows = _rows(arms)
+    across = max(map(len, rows))
+    maps = [map_["agreement"] for arm in arms for map_ in arm["shift_maps"]]
+    low = 100 * min(np.min(each) for each in maps)
     with style.house():
-        names = [style.wrapped(arm["name"], 48 // across) for arm in arms]
-        lines = max(name.count("\n") + 1 for name in names)
-        side = 3.9 / across if across > 1 else 2.2
-        height = len(motions) * down * (side + 0.25 + 0.17 * lines) + 0.3
+        letters = round(50 / across)
+        names = {arm["name"]: style.wrapped(arm["name"], letters) for arm in arms}
+        lines = max(name.count("\n") + 1 for name in names.values())
+        height = len(rows) * (4.2 / max(across, 2) + 0.2 + 0.16 * lines) + 0.9
         canvas = Figure(figsize=(style.WIDTH, height), layout="constrained")
-        panels = canvas.subplots(len(motions) * down, across, squeeze=False)
-        maps = [each["agreement"] for arm in arms for each in arm["shift_maps"]]
-        low = 100 * np.min([np.min(each) for each in maps])
-        for axes in panels.flat:
+        grid = canvas.subplots(len(rows), across, squeeze=False)
+        for axes in grid.flat:
             axes.set_axis_off()
-        for row, motion in enumerate(motions):
-            for place, (arm, name) in enumerate(zip(arms, names, strict=True)):
-                axes = panels[row * down + place // across, place % across]
-                image = _panel(axes, arm["shift_maps"][row], low)
-                style.write(axes.set_title(" ", fontsize=9.5), name)
-                if place % across == 0:
-                    axes.set_ylabel(f"{_TITLES.get(motion, motion)}\ndown, pixels")
-        bar = canvas.colorbar(image, ax=panels, shrink=0.7, aspect=30, pad=0.02)
+        for number, row in enumerate(rows):
+            for place, (arm, map_) in enumerate(row):
+                axes = grid[number, place]
+                image = _panel(axes, map_, low)
+                style.write(axes.set_title(" ", fontsize=9.5), names[arm["name"]])
+                if place == 0 or across > len(arms):
+                    axes.set_ylabel(f"{_moved(map_)}\ndown, pixels")
+                below = rows[number + 1 : number + 2]
+                if not below or place >= len(below[0]):
+                    axes.set_xlabel("right, pixels")
+        bar = canvas.colorbar(image, ax=grid, location="top", aspect=40, shrink=0.8)
         bar.set_label("images of the class they have unmoved, %")
         bar.outline.set_visible(False)
     return canvas
+
+
+def _rows(arms: Sequence[Mapping]) -> list[list[tuple[Mapping, Mapping]]]:
+    """The arms and their maps in rows: a way to move after the other, or the one arm's
+    beside each other."""
+    if len(arms) == 1:
+        return [[(arms[0], map_) for map_ in arms[0]["shift_maps"]]]
+    return [
+        [(arm, arm["shift_maps"][motion]) for arm in arms[first : first + _ACROSS]]
+        for motion in range(len(arms[0]["shift_maps"]))
+        for first in range(0, len(arms), _ACROSS)
+    ]
 
 
 def caption(results: Mapping) -> str:
@@ -81,9 +94,12 @@ def rows(results: Mapping) -> tuple[list[str], list[list[str]]]:
                 wording.percent_with_half_width(number) if number else wording.ABSENT
                 for number in numbers
             ]
-            moved = _TITLES.get(each["motion"], each["motion"])
-            cells.append([arm["name"], moved, *texts])
+            cells.append([arm["name"], _moved(each), *texts])
     return header, cells
+
+
+def _moved(map_: Mapping) -> str:
+    return _TITLES.get(map_["motion"], map_["motion"])
 
 
 def _measured(results: Mapping) -> Sequence[Mapping]:
@@ -108,7 +124,7 @@ def _panel(axes, measured: Mapping, low: float):
         vmax=100,
         interpolation="nearest",
     )
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    axes.set_xlabel("right, pixels")
+    ticks = sorted({offsets[0], 0, offsets[-1]})
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks)
     return image

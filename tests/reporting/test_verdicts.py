@@ -34,7 +34,11 @@ def test_each_metric_has_its_sentence_in_the_answer():
     first, second = answers.answer(TWO).split(". ")
     assert first.startswith("Of top and low, top has the highest mean test accuracy")
     assert second.startswith("low has the highest consistency under circular shifts")
-    assert "its lead over top (1.97 points) is resolved" in second
+    assert second.endswith("; its lead is resolved over top.")
+    three = {"top": STEADY, "near": NEARLY, "low": BELOW}
+    other = {"top": BELOW, "near": STEADY, "low": [0.90, 0.89, 0.91]}
+    answer = answers.answer(results_of(three, other))
+    assert answer.endswith("; its lead is resolved over top alone.")
 
 
 def test_arms_that_are_equivalent_are_said_to_be():
