@@ -55,8 +55,6 @@ class Comparison:
         self._refuse_other_images(job.dataset)
         self._images = training.resident(job.dataset.train, job.scaling())
         with asked_to_stop.at_once():
-            widest = max(map(self._last_seeds, arms), key=len)
-            job = dataclasses.replace(job, seeds=widest)
             self._engine_name = engine_choice.choose(
                 config, directory, job, progress
             ).name
@@ -194,7 +192,7 @@ class Comparison:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _engine(self, job: RatedJob) -> OnceCompiled:
-        """The run's engine, or a loop for one seed, which serves everywhere."""
+        """The run's engine; a loop where it does not serve, as for one seed."""
         serving = {each.name: each for each in candidates(job.task, len(job.seeds))}
         name = self._engine_name if self._engine_name in serving else "loop"
         made = OnceCompiled.of(serving[name])

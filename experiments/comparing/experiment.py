@@ -90,6 +90,7 @@ def _run(config: ComparisonFlags, measures, compared, drawings):
         )
         with asked_to_stop.at_once():
             results = _described(config, arms, directory) | found
+            results["notes"] += _order_note(arms, results["environment"])
             metrics, drawn = directory.metrics(), drawings(results)
             results["figures"] = report.figure_paths(results, metrics, drawn)
             with storing(directory.path):
@@ -151,6 +152,16 @@ def compare_arms(
         }
         delta = config.delta or None
         return results | judged(results, directory, metrics=compared, delta=delta)
+
+
+def _order_note(arms: Sequence["PlannedArm"], environment: Mapping) -> list[str]:
+    """What keeps the run's bits from repeating; nothing but on a GPU."""
+    if environment["platform"] != "gpu":
+        return []
+    from experiments.training import determinism
+
+    unordered = determinism.unordered_operations(arms[0].plan.job)
+    return determinism.note(unordered, environment)
 
 
 def _described(

@@ -85,7 +85,7 @@ def test_nets_that_differ_share_the_parameters_that_both_have(tmp_path):
 
 
 def test_an_experiment_of_its_own(tmp_path):
-    config = some(tmp_path / "run", seeds=2, seed_engine="vmap", rate_seeds=2)
+    config = some(tmp_path / "run", seeds=2, seed_engine="vmap")
     results = experiment.run(
         config,
         measures=lambda: [shift_measures.consistency(1, 20, ["circular"])],
