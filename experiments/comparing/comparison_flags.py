@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
 from cnnlab.run_layout import arm_directory
@@ -12,6 +12,12 @@ from experiments.harness import flags
 from experiments.harness.recipe_flags import chosen_recipe
 from experiments.harness.refusals import refuse_below
 from experiments.harness.run_flags import RunFlags
+
+
+def _of_run(name: str, default: Any) -> Any:
+    """The field of `RunFlags`, with another default."""
+    (field,) = (each for each in dataclasses.fields(RunFlags) if each.name == name)
+    return dataclasses.field(default=default, metadata=field.metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +32,8 @@ class ComparisonFlags(RunFlags):
     learning_rate: ClassVar[None] = None
 
     seeds: int = flags.field(5, "seeds per arm; seeds are 0 to this less one")
-    seed_engine: str = flags.field(
-        "loop",
-        "how an arm's seeds are trained: one after the other (loop), so in one program "
-        "(map), side by side (vmap), spread over devices; auto takes the fastest here, "
-        "once for the run",
-        choices=("auto", "loop", "map", "vmap", "devices"),
-        identity=False,
-    )
+    # On a CPU all are as fast, and timing them costs a short comparison seconds.
+    seed_engine: str = _of_run("seed_engine", default="loop")
     learning_rates: tuple[float, ...] = flags.field(
         (0.1, 0.3, 0.6),
         "peak rates to choose from, by validation accuracy, for each arm",
