@@ -20,8 +20,8 @@ def summary_rows(results: Mapping) -> tuple[list[str], list[list[str]]]:
         "test accuracy, %": lambda arm: _accuracy(arm, "test_accuracy"),
         "train accuracy, %": lambda arm: _accuracy(arm, "train_accuracy"),
         "gap, points": lambda arm: wording.percent_with_half_width(gap(arm)),
-        "rolled, same class, %": lambda arm: _accuracy(arm, _ROLLED),
-        "moved, same class, %": lambda arm: _accuracy(arm, _MOVED),
+        "rolled, %": lambda arm: _accuracy(arm, _ROLLED),
+        "moved, %": lambda arm: _accuracy(arm, _MOVED),
         "step, ms": lambda arm: wording.milliseconds(arm["step_seconds"]),
         "parameters": lambda arm: wording.count(arm["parameters"]),
         "MACs": lambda arm: wording.count(arm.get("macs")),
@@ -29,8 +29,8 @@ def summary_rows(results: Mapping) -> tuple[list[str], list[list[str]]]:
     }
     arms = results["arms"]
     for title, key in (
-        ("rolled, same class, %", _ROLLED),
-        ("moved, same class, %", _MOVED),
+        ("rolled, %", _ROLLED),
+        ("moved, %", _MOVED),
         ("MACs", "macs"),
         ("learning rate", "learning_rate"),
     ):

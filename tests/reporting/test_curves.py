@@ -61,6 +61,17 @@ def test_the_later_of_two_rows_holds():
     assert curve.mean.tolist() == [1.0, 3.0]
 
 
+def test_rows_of_a_schedule_are_known_by_their_peak():
+    rates = {0.1: [0.02, 0.1, 0.01], 0.3: [0.1, 0.3, 0.1]}
+    rows = [
+        row(epoch, 0, 10 * peak + epoch, rate) | {"peak_rate": peak}
+        for peak, schedule in rates.items()
+        for epoch, rate in enumerate(schedule)
+    ]
+    curve = curves.by_epoch(ARM, rows, "train", "loss")
+    assert curve.mean.tolist() == [1.0, 2.0, 3.0]
+
+
 def test_one_seed_has_no_band():
     curve = curves.by_epoch(ARM, [row(0, 0, 1.0), row(1, 0, 2.0)], "train", "loss")
     assert np.isnan(curve.low).all() and np.isnan(curve.high).all()
