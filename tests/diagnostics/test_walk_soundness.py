@@ -34,8 +34,9 @@ def refuted(row, verdict, shape):
     claimed = lattice(shape, *row.shifts)
     kind = verdict.invariant if row.axes == (None, None) else verdict.equivariant
     claimed_up_to_roll = lattice(shape, *row.shifts_up_to_roll)
-    return int((claimed & ~kind).sum()), int(
-        (claimed_up_to_roll & ~verdict.rolled).sum()
+    return (
+        np.count_nonzero(claimed & ~kind),
+        np.count_nonzero(claimed_up_to_roll & ~verdict.rolled),
     )
 
 
@@ -69,7 +70,7 @@ def of_boundary(boundary, exact):
 
 @pytest.mark.parametrize(
     "boundary, names",
-    [("circular", ["max_pool", "adaptive_polyphase"]), ("zero", ["avg_pool"])],
+    [("circular", ["adaptive_polyphase"]), ("zero", ["avg_pool"])],
 )
 def test_no_claim_about_a_pool_is_refuted(boundary, names):
     function = functools.partial(nets, names=names, boundary=boundary)
@@ -91,9 +92,8 @@ def test_no_claim_about_any_pool_is_refuted(boundary, exact):
     "name, side, options, exact",
     [
         ("lenet5", 16, {}, 1),
-        ("lenet5_1998", 32, {}, 1),
-        ("all_cnn_c", 16, {}, 1),
-        ("zeiler_fergus", 16, {}, 4),
+        ("all_cnn_c", 8, {}, 1),
+        ("zeiler_fergus", 16, {}, 1),
         ("nin_cifar10", 16, {}, 16),
         ("nin_cifar10", 16, {"downsample": "adaptive_polyphase(pool=None)"}, 256),
         ("resnet20", 8, {}, 4),

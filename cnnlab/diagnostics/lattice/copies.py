@@ -13,7 +13,7 @@ class Copies(NamedTuple):
     """A value that depends on the image: of each copy of it, along a first axis.
 
     The first copy is the image as it is, the second another image, the others are moved
-    ones. What a value of the program does not depend on the image, is a bare array.
+    ones. A value that does not depend on the image is a bare array instead.
 
     Attributes:
         exact: whether no rounding has touched it: then equal means the same bits.
