@@ -34,6 +34,8 @@ class Config(RunFlags):
     """What to transfer. From Python: `run(Config(checkpoint="runs/a", seeds=3))`."""
 
     experiment: ClassVar[str] = "transfer"
+    # That of the backbone: see `normalization`.
+    pixels: ClassVar[str] = "standard"
 
     checkpoint: str | None = flags.field(None, checkpoints.HELP)
     weights: str | None = flags.field(

@@ -1,7 +1,7 @@
 """Training as pure functions, on data that lives on the device."""
 
 from cnnlab.training.epoch import Diverged, Epoch, train_epoch
-from cnnlab.training.evaluation import Score, evaluate, predictor, score
+from cnnlab.training.evaluation import Predictor, Score, evaluate, predictor, score
 from cnnlab.training.keys import key_for
 from cnnlab.training.load import Loaded, NetConfig, load
 from cnnlab.training.optimizer import (
@@ -16,6 +16,7 @@ from cnnlab.training.resident import (
     epoch_order,
     resident,
     scaling_of,
+    unit_scaling,
     validation_split,
 )
 from cnnlab.training.state import Totals, TrainState, init
@@ -27,6 +28,7 @@ __all__ = [
     "Loaded",
     "Method",
     "NetConfig",
+    "Predictor",
     "Recipe",
     "Resident",
     "Scaling",
@@ -47,6 +49,7 @@ __all__ = [
     "score",
     "train_epoch",
     "train_step",
+    "unit_scaling",
     "validation_split",
     "with_learning_rate",
 ]

@@ -1,13 +1,14 @@
 """Scores of a trained model."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jaxtyping import Float, Int, UInt8
 
 from cnnlab.training.objective import losses
@@ -24,26 +25,39 @@ class Score(NamedTuple):
     accuracy: float
 
 
-def predictor(
-    model: nn.Module, variables: Any, scaling: Scaling, *, batch_size: int = 500
-) -> Callable[[Images], Logits]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
     """The function from uint8 images to float32 logits, in evaluation mode.
 
     It takes any number of images and works in batches of `batch_size`.
     """
 
-    def predict(images: Images) -> Logits:
+    model: nn.Module
+    variables: Any
+    scaling: Scaling
+    batch_size: int = 500
+
+    def __call__(self, images: Images) -> Logits:
         logits = []
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
+        for start in range(0, len(images), self.batch_size):
+            batch = images[start : start + self.batch_size]
             # One compiled shape for all: a batch that is short is filled up and cut.
-            missing = batch_size - len(batch)
+            missing = self.batch_size - len(batch)
             full = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
-            scores = _predict(model, variables, scaling, full)
+            scores = _predict(self.model, self.variables, self.scaling, full)
             logits.append(np.asarray(scores)[: len(batch)])
         return np.concatenate(logits)
 
-    return predict
+    def apply(self, variables: Any, images: Array) -> Array:
+        """The logits as a function that JAX can trace, of one batch."""
+        return _logits(self.model, variables, self.scaling, images)
+
+
+def predictor(
+    model: nn.Module, variables: Any, scaling: Scaling, *, batch_size: int = 500
+) -> Predictor:
+    """The `Predictor` of a net, which knows what it is made of."""
+    return Predictor(model, variables, scaling, batch_size)
 
 
 def score(
@@ -81,6 +95,8 @@ def _losses(logits, labels, loss):
     return losses(logits, labels, loss=loss)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _predict(model, variables, scaling, images):
+def _logits(model, variables, scaling, images):
     return model.apply(variables, scaling(images), train=False).astype(jnp.float32)
+
+
+_predict = jax.jit(_logits, static_argnums=0)

@@ -73,6 +73,11 @@ def scaling_of(split: Split, dtype: np.dtype | str = "float32") -> Scaling:
     return Scaling(jnp.asarray(mean, dtype), jnp.asarray(deviation, dtype))
 
 
+def unit_scaling(channels: int, dtype: np.dtype | str = "float32") -> Scaling:
+    """The scaling of 0 to 255 to 0 to 1, under which black is what zero padding is."""
+    return Scaling(jnp.zeros(channels, dtype), jnp.full(channels, 255, dtype))
+
+
 def resident(split: Split, scaling: Scaling) -> Resident:
     """`split` on the default device."""
     return Resident(jnp.asarray(split.images), jnp.asarray(split.labels), scaling)

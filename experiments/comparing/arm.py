@@ -15,6 +15,7 @@ _SHARED = {
     "image_size",
     "train_examples",
     "dtype",
+    "pixels",
     "learning_rate",
     "seeds",
     "seed_engine",

@@ -22,6 +22,7 @@ def run(
     *,
     measures: Callable[[], Sequence["Measure"]] = tuple,
     compared: Sequence[str] = (),
+    tables: Callable[[Mapping], Sequence[Mapping]] = lambda results: (),
     drawings: Callable[[Mapping], Mapping[str, Any]] = lambda results: {},
 ) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
@@ -30,6 +31,8 @@ def run(
         measures: gives what is asked of every trained net, once it is needed.
         compared: numbers that the measures give of every net, by name, that arms are
             compared in as they are in test accuracy.
+        tables: tables of its own for the report and the terminal, from the results,
+            as `cnnlab.reporting.own_tables` takes them.
         drawings: figures of its own for the report, from the results, as
             `cnnlab.reporting.report.write` takes them.
 
@@ -47,11 +50,11 @@ def run(
         import jax
 
         with jax.enable_x64(True):
-            return _run(config, measures, compared, drawings)
-    return _run(config, measures, compared, drawings)
+            return _run(config, measures, compared, tables, drawings)
+    return _run(config, measures, compared, tables, drawings)
 
 
-def _run(config: ComparisonFlags, measures, compared, drawings):
+def _run(config: ComparisonFlags, measures, compared, tables, drawings):
     from cnnlab import data
     from cnnlab.reporting import report
     from experiments.comparing.plan import plans
@@ -91,6 +94,7 @@ def _run(config: ComparisonFlags, measures, compared, drawings):
         with asked_to_stop.at_once():
             results = _described(config, arms, directory) | found
             results["notes"] += _order_note(arms, results["environment"])
+            results["tables"] = list(tables(results))
             metrics, drawn = directory.metrics(), drawings(results)
             results["figures"] = report.figure_paths(results, metrics, drawn)
             with storing(directory.path):

@@ -22,7 +22,8 @@ def score(
 ) -> list[dict[str, Any]]:
     """The record of each of the arm's seeds, joined with what its net scores.
 
-    What has been stored of a net is not asked again.
+    What each measure found stands in `measured` too, by the measure's name. What has
+    been stored of a net is not asked again.
     """
     job = comparison.job(trained.planned, trained.learning_rate)
     directory = comparison.directory
@@ -46,6 +47,8 @@ def score(
             joined.append({**record, **scored})
             for each in found:
                 joined[-1] |= each
+            names = [measure.name for measure in measures]
+            joined[-1]["measured"] = dict(zip(names, found, strict=True))
             joined[-1]["seconds"] = record["seconds"] + asked
     return joined
 

@@ -12,7 +12,8 @@ def arm(
     trained: Trained, seeds: Sequence[Mapping[str, Any]], measures: Sequence[Measure]
 ) -> dict[str, Any]:
     """An arm's row: intervals over its scored seeds, its rates, and its seeds."""
-    planned = trained.planned
+    planned, seeds = trained.planned, list(map(dict, seeds))
+    measured = [seed.pop("measured") for seed in seeds]
     row = training_results.arm(planned.plan, planned.model, seeds)
     row["rates"] = [
         {
@@ -24,7 +25,7 @@ def arm(
         if rate.mean is not None
     ]
     for measure in measures:
-        row |= measure.of_arm(seeds)
+        row |= measure.of_arm([found[measure.name] for found in measured])
     # Seeds come last, as they are many.
     return {**row, "seeds": row.pop("seeds")}
 

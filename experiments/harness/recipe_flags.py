@@ -46,6 +46,13 @@ class NetFlags:
 class RecipeFlags(NetFlags):
     """And how it is trained: a recipe, and what differs from it."""
 
+    pixels: str = flags.field(
+        "standard",
+        "what the net is given: standard, each channel with mean 0 and deviation 1 "
+        "over the training images; unit, 0 to 1, so that black is what zero padding is",
+        choices=("standard", "unit"),
+    )
+
     recipe: str = flags.field("quick", "how to train; --help lists the recipes")
     epochs: int | None = flags.field(
         None, f"passes over the training images; {_RECIPES}"

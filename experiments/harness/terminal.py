@@ -13,7 +13,7 @@ _WRITE_WHILE_TRAINING = "tensorboard", "profile"
 
 def main(config: Any, run: Callable[[Any], dict[str, Any]]) -> None:
     """Runs, and prints the table and where the report is."""
-    from cnnlab.reporting import tables
+    from cnnlab.reporting import own_tables, tables
 
     memory.keep_freed()
     finished_before = stored_results(config) is not None
@@ -31,6 +31,8 @@ def main(config: Any, run: Callable[[Any], dict[str, Any]]) -> None:
             print(f"--{flag} writes nothing of a run that is finished")
         print()
     print(tables.plain(results))
+    if results.get("tables"):
+        print(f"\n{own_tables.plain(results)}")
     print(f"\nreport: {workdir.run_path(config) / 'report.html'}")
 
 

@@ -21,6 +21,7 @@ class Job:
     Attributes:
         arm: the net's name among a run's.
         dtype: float32, bfloat16 or float64.
+        pixels: "standard" or "unit": see `scaling_of` and `unit_scaling`.
     """
 
     arm: str
@@ -29,6 +30,7 @@ class Job:
     dataset: Dataset
     seeds: tuple[int, ...]
     dtype: str = "float32"
+    pixels: str = "standard"
 
     def labels(self) -> dict[str, Any]:
         """What its lines of metrics.jsonl carry, beside their seed."""
@@ -46,6 +48,8 @@ class Job:
 
     def scaling(self) -> training.Scaling:
         """How images reach the net."""
+        if self.pixels == "unit":
+            return training.unit_scaling(self.dataset.image_shape[-1], self.wide)
         return training.scaling_of(self.dataset.train, self.wide)
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -74,7 +74,7 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
                 for field in dataclasses.fields(training.Method)
             }
         ),
-        augment=_augmentation(recipe, dataset),
+        augment=_augmentation(config, recipe, dataset),
         data_mesh=_mesh(config, recipe.batch_size),
     )
     return Plan(
@@ -85,6 +85,7 @@ def plan(config: RecipeFlags, recipe: training.Recipe, dataset: Dataset) -> Plan
             dataset=dataset,
             seeds=tuple(range(config.seeds)),
             dtype=config.dtype,
+            pixels=config.pixels,
         ),
         options=options | computed,
         parameters=table.parameters,
@@ -116,7 +117,9 @@ def arm_name(model: str, options: dict[str, Any]) -> str:
     return f"{model}[{listed}]" if listed else model
 
 
-def _augmentation(recipe: training.Recipe, dataset: Dataset) -> Callable | None:
+def _augmentation(
+    config: RecipeFlags, recipe: training.Recipe, dataset: Dataset
+) -> Callable | None:
     if not recipe.augment:
         return None
     if dataset.image_shape[-1] == 1:
@@ -125,9 +128,13 @@ def _augmentation(recipe: training.Recipe, dataset: Dataset) -> Callable | None:
                 raise UserError(
                     "augment", f"{spec} changes nothing in images of one channel"
                 )
-    mean = tuple((np.asarray(training.scaling_of(dataset.train).mean) / 255).tolist())
+    # What is 0 to the net, as its own padding is.
+    fill = (0.0,) * dataset.image_shape[-1]
+    if config.pixels == "standard":
+        mean = training.scaling_of(dataset.train).mean
+        fill = tuple((np.asarray(mean) / 255).tolist())
     try:
-        return resolve_augmentation(recipe.augment, dataset.image_shape, fill=mean)
+        return resolve_augmentation(recipe.augment, dataset.image_shape, fill=fill)
     except (ValueError, TypeError) as error:
         raise UserError("augment", str(error)) from None
 

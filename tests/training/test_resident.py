@@ -6,7 +6,13 @@ import pytest
 import tiny
 
 from cnnlab.data import Split
-from cnnlab.training import epoch_order, resident, scaling_of, validation_split
+from cnnlab.training import (
+    epoch_order,
+    resident,
+    scaling_of,
+    unit_scaling,
+    validation_split,
+)
 
 
 def three_channels():
@@ -112,3 +118,8 @@ def test_what_is_dropped_changes_with_the_epoch():
 def test_a_batch_larger_than_the_set_is_refused():
     with pytest.raises(ValueError, match="batch_size 21 exceeds the 20 examples"):
         order(batch_size=21)
+
+
+def test_under_the_unit_scaling_black_is_zero_and_white_one():
+    images = np.array([[[[0, 255, 51]]]], np.uint8)
+    np.testing.assert_allclose(unit_scaling(3)(images).ravel(), [0, 1, 0.2], rtol=1e-6)

@@ -1,0 +1,84 @@
+"""What padding tells a net of where things are, by arithmetic and by training."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnnlab.errors import UserError
+from cnnlab.reporting.position_leak import PUBLISHED
+from experiments import position_leak
+from experiments.harness import flags
+
+
+def config(workdir, **changes):
+    settings = {
+        "epochs": 2,
+        "train_examples": 500,
+        "seeds": 2,
+        "patience": 0,
+        "progress": "none",
+        "workdir": str(workdir),
+        **changes,
+    }
+    return position_leak.Config(**settings)
+
+
+def test_a_torus_and_full_padding_score_the_same_in_both_places(tmp_path):
+    asked = config(tmp_path / "run", paddings=("circular", "full"))
+    results = position_leak.run(asked)
+    for arm in results["arms"]:
+        assert len(arm["seeds"]) == 2
+        for seed in arm["seeds"]:
+            # Not all the same class, which would be as good in both places.
+            stored = np.load(
+                tmp_path / "run/predictions" / arm["name"] / f"seed{seed['seed']}.npz"
+            )
+            assert len(np.unique(stored["logits"].argmax(-1))) == 2
+            assert seed["elsewhere_accuracy"] == seed["test_accuracy"]
+            assert seed["leak"] == 0
+    (table,) = results["tables"]
+    assert [row[0] for row in table["rows"]] == ["circular", "full"]
+    assert [row[3] for row in table["rows"]] == ["73.7 ± 1.0", "89.7 ± 0.5"]
+    assert {pair["metric"] for pair in results["comparisons"]} == {
+        "test_accuracy",
+        "elsewhere_accuracy",
+    }
+    page = (tmp_path / "run/report.html").read_text()
+    assert table["title"] in page and "Kayhan" in page
+    assert position_leak.run(asked) == json.loads(
+        (tmp_path / "run/results.json").read_text()
+    )
+
+
+@pytest.mark.slow
+def test_unpadded_and_zero_padded_nets_go_by_place(tmp_path):
+    asked = config(
+        tmp_path, paddings=("valid", "same"), epochs=8, train_examples=None, seeds=1
+    )
+    for arm in position_leak.run(asked)["arms"]:
+        (here, _), (there, _) = PUBLISHED[arm["name"]]
+        assert 100 * arm["test_accuracy"]["mean"] > here - 2
+        assert 100 * arm["elsewhere_accuracy"]["mean"] < max(25, 2 * there)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"paddings": ()}, "paddings: is empty"),
+        ({"paddings": ("same", "mirror")}, "'mirror' is none; allowed are valid, same"),
+        ({"paddings": ("same", "same")}, "same is given twice"),
+        ({"seeds": 0}, "seeds: 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    tmp_path, changes, message
+):
+    with pytest.raises(UserError, match=message):
+        position_leak.run(config(tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_net_and_the_set_are_no_flags():
+    with pytest.raises(UserError, match="model"):
+        flags.parse(position_leak.Config, ["--model=lenet5"], usage="")
