@@ -92,7 +92,7 @@ def test_no_claim_about_any_pool_is_refuted(boundary, exact):
     "name, side, options, exact",
     [
         ("lenet5", 16, {}, 1),
-        ("all_cnn_c", 8, {}, 1),
+        ("all_cnn_c", 16, {}, 1),
         ("zeiler_fergus", 16, {}, 1),
         ("nin_cifar10", 16, {}, 16),
         ("nin_cifar10", 16, {"downsample": "adaptive_polyphase(pool=None)"}, 256),
