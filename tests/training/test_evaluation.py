@@ -31,6 +31,17 @@ def test_predictions_do_not_depend_on_the_batches(trained, batch_size):
     np.testing.assert_allclose(got, direct(*trained), rtol=1e-5, atol=1e-5)
 
 
+def test_a_predictor_can_be_traced(trained):
+    model, variables = trained
+    predict = predictor(model, variables, tiny.data().scaling)
+    assert (predict.model, predict.variables) == trained
+    images = tiny.split().images
+    shape = jax.eval_shape(predict.apply, predict.variables, images)
+    assert (shape.shape, shape.dtype) == ((len(images), 3), np.float32)
+    got = predict.apply(predict.variables, images)
+    np.testing.assert_allclose(got, predict(images), rtol=1e-5, atol=1e-5)
+
+
 def test_one_shape_is_compiled_whatever_the_number_of_images(trained):
     _, variables = trained
     traces = []
