@@ -15,6 +15,7 @@ from cnnlab.models.globally_pooled import MapPerClass
 from cnnlab.models.registry import models
 
 SIZES = {"a": (5,), "b": (5, 1), "c": (3, 3)}
+_MAPS = 96
 
 
 class AllCnn(MapPerClass, kw_only=True):
@@ -31,15 +32,27 @@ class AllCnn(MapPerClass, kw_only=True):
         more_convs: whether each stage has a 3x3 convolution more.
         pool: 3x3 at stride 2, after each stage; None gives that stride to the last
             convolution of the stage.
+        width: the share of the paper's maps that every layer but the last has, above 0
+            and at most 1: of 96 the nearest whole number, of 192 twice that.
     """
 
     num_classes: int = 10
     variant: str
     more_convs: bool
     pool: str | Callable | None = "max_pool"
+    width: float = 1.0
 
     image_shape = (32, 32, 3)
     subsamples_without_pool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        number = isinstance(self.width, int | float) and self.width is not True
+        if not (number and self.width <= 1 and round(_MAPS * self.width) > 0):
+            raise ValueError(
+                "width takes a number from 0.01 to 1, the share of the paper's maps, "
+                f"got {self.width!r}"
+            )
 
     @nn.compact
     def __call__(
@@ -54,16 +67,17 @@ class AllCnn(MapPerClass, kw_only=True):
             )
 
         sizes = SIZES[self.variant] + ((3,) if self.more_convs else ())
+        maps = round(_MAPS * self.width)
         x = nn.Dropout(0.2, deterministic=not train)(x)
-        for features in (96, 192):
+        for features in (maps, 2 * maps):
             for size in sizes[:-1]:
                 x = conv(x, features, size)
             x = conv(x, features, sizes[-1], 2 if self.pool is None else 1)
             if self.pool is not None:
                 x = self.subsample(x, 3, 2, 1, train=train)
             x = nn.Dropout(0.5, deterministic=not train)(x)
-        x = conv(x, 192, 3, padding=0)
-        x = conv(x, 192, 1)
+        x = conv(x, 2 * maps, 3, padding=0)
+        x = conv(x, 2 * maps, 1)
         x = conv(x, self.num_classes, 1)
         return self.class_scores(x)
 

@@ -116,3 +116,23 @@ def test_a_fifth_of_the_image_is_dropped_and_half_after_each_stage(name):
         images = jnp.zeros((1, *model.image_shape))
         jax.eval_shape(lambda: model.init(jax.random.key(0), images))
     assert rates == [(0.2, 32), (0.5, 16), (0.5, 8)]
+
+
+@NETS
+def test_narrow_nets_have_a_share_of_every_map_but_the_last(name):
+    def maps(width):
+        model = create_model(name, 7, width=width)
+        images = jnp.zeros((1, *model.image_shape))
+        shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images))
+        return [layer["bias"].shape[0] for layer in shapes["params"].values()]
+
+    wide = maps(1.0)
+    assert set(wide) == {96, 192, 7}
+    for width, share in ((0.25, 24), (0.1, 10), (1 / 3, 32)):
+        assert maps(width) == [n if n == 7 else share * n // 96 for n in wide]
+
+
+@pytest.mark.parametrize("width", [0, 0.001, -0.5, 1.01, math.nan, math.inf, True, "1"])
+def test_a_width_that_gives_no_maps_or_more_than_the_papers_is_refused(width):
+    with pytest.raises(ValueError, match="^width takes a number from 0.01 to 1, "):
+        create_model("base_a", width=width)
