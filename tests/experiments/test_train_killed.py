@@ -162,16 +162,21 @@ def test_the_program_is_terminated_and_goes_on(tmp_path):
     for line in process.stderr:
         if line.startswith("compiling a step took"):
             break
-    while not any((workdir / "checkpoints").glob("*/*/6")):
+    # Of the last few that are kept, the one of a step may come and go unseen.
+    while process.poll() is None and not any(
+        path.name.isdecimal() and int(path.name) >= 6
+        for path in (workdir / "checkpoints").glob("*/*/*")
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     told = process.stderr.read()
     process.stderr.close()
     assert process.wait(10) == 143
+    # A slow machine tells of its progress before.
     assert re.fullmatch(
         r"terminated at step [\d,]+ of 1,200, which is stored; the same command goes "
-        r"on\n",
-        told,
+        r"on",
+        told.splitlines()[-1],
     )
     assert any((workdir / "profile").rglob("*.xplane.pb"))
     assert any((workdir / "tensorboard").rglob("*tfevents*"))
