@@ -1,0 +1,1 @@
+"""What "Striving for simplicity" printed, and how its order is asked of new results."""

@@ -1,0 +1,83 @@
+"""Which of the nets of a variant are better, as the paper has it and as found here."""
+
+from collections.abc import Mapping, Sequence
+
+from cnnlab.reporting.wording import listed
+from cnnlab.statistics import compare
+
+EQUAL_PARAMETERS = ("strided", "base"), ("all_cnn", "conv_pool")
+"""Nets of the same parameters, of which the first has a stride for the other's pool."""
+
+_ORDER = (
+    ("strided", "base"),
+    ("strided", "conv_pool"),
+    ("strided", "all_cnn"),
+    ("base", "conv_pool"),
+    ("base", "all_cnn"),
+    ("all_cnn", "conv_pool"),
+)
+CLAIMS = {
+    "strided is the worst": _ORDER[:3],
+    "conv_pool and all_cnn beat base": _ORDER[3:5],
+}
+"""What the order that the paper printed comes to: pairs of a worse net and a better."""
+
+
+def variants(results: Mapping) -> dict[str, list[str]]:
+    """The nets of each variant that the results have."""
+    found: dict[str, list[str]] = {}
+    for arm in results["arms"]:
+        net, _, variant = arm["name"].rpartition("_")
+        found.setdefault(variant, []).append(net)
+    return found
+
+
+def pairs(results: Mapping) -> list[tuple[str, str]]:
+    """The pairs of arms that the question is about: two nets of one variant."""
+    return [
+        (f"{a}_{variant}", f"{b}_{variant}")
+        for variant, nets in variants(results).items()
+        for a, b in _ORDER
+        if a in nets and b in nets
+    ]
+
+
+def compared(
+    results: Mapping, metrics: Sequence[str], delta: float | None
+) -> dict[tuple[str, str, str], dict]:
+    """The row of `statistics.compare` for every metric and pair, by (metric, a, b).
+
+    For each metric Holm adjusts over the pairs of `pairs` alone.
+    """
+    asked = pairs(results)
+    if not asked:
+        return {}
+    return {
+        (metric, row["a"], row["b"]): row
+        for metric in metrics
+        for row in compare(results, metric=metric, delta=delta, pairs=asked)
+    }
+
+
+def told(rows: Mapping[tuple[str, str, str], Mapping], results: Mapping) -> list[str]:
+    """For every claim and variant a sentence: what its pairs have come to here."""
+    sentences = []
+    for variant, nets in variants(results).items():
+        for claim, of_claim in CLAIMS.items():
+            found: dict[str, list[str]] = {}
+            for worse, better in of_claim:
+                if worse in nets and better in nets:
+                    pair = f"{worse}_{variant}", f"{better}_{variant}"
+                    outcome = _outcome(rows["test_accuracy", *pair])
+                    found.setdefault(outcome, []).append(better)
+            if found:
+                clauses = [f"{o} for {listed(names)}" for o, names in found.items()]
+                sentences.append(f"{variant.upper()}, {claim}: {'; '.join(clauses)}.")
+    return sentences
+
+
+def _outcome(row: Mapping) -> str:
+    """What became of the claim that the first of the pair is worse."""
+    if row["verdict"] == "resolved" and row["difference"] > 0:
+        return "reversed"
+    return row["verdict"]
