@@ -73,7 +73,7 @@ class Config(ComparisonFlags):
         0.125, "share of the paper's 96 and 192 maps; 1 is the paper's nets"
     )
     train_examples: int | None = flags.field(
-        6_000, "training images to use, validation included; none means all"
+        4_000, "training images to use, validation included; none means all"
     )
     # Under so much dropout nets without norms take long to begin by momentum.
     optimizer: str | None = flags.field(
@@ -83,7 +83,7 @@ class Config(ComparisonFlags):
     )
     batch_size: int | None = flags.field(32, "images per step; none means the recipe's")
     learning_rates: tuple[float, ...] = flags.field(
-        (0.005, 0.01),
+        (0.003, 0.01),
         "peak rates to choose from, by validation accuracy, for each arm",
     )
     reach: int = flags.field(
