@@ -33,7 +33,7 @@ def test_the_table_of_models_is_what_the_tool_prints():
 
 
 def test_the_examples_run_as_they_say():
-    library, own_pool, training = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    library, own_pool, training, _ = examples()
     done = _run(library + "assert scores.shape == (8, 10)\n")
     assert done.returncode == 0, done.stderr
     done = _run(training + "assert totals.loss / totals.examples < 3\n")
@@ -41,6 +41,22 @@ def test_the_examples_run_as_they_say():
     done = _run(own_pool)
     (verdict,) = re.findall(r"```\n(\w+: .*?)\n```", README, re.DOTALL)
     assert f"BrokenLaw: {verdict}" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_diagnostics_say_what_it_says():
+    *_, diagnostics = examples()
+    done = _run(diagnostics)
+    assert done.returncode == 0, done.stderr
+    before, walked, certified, after = done.stdout.splitlines()
+    assert before.startswith("Interval(mean=0.63, low=0.57")
+    assert walked == "(8, 8)"
+    assert certified.endswith("invariant: lattice 8x8")
+    assert after.startswith("Interval(mean=1.0, low=1.0, high=1.0")
+
+
+def examples():
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def _run(code):
