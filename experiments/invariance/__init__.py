@@ -1,0 +1,1 @@
+"""Translation invariance of trained nets: arms, what is asked of each, contrasts."""

@@ -1,0 +1,347 @@
+"""What is asked of nets whose images move: by hand, and in a small run."""
+
+import dataclasses
+import html
+import itertools
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_training import Tiny, spare
+
+from cnnlab import training
+from cnnlab.data.augmentation import resolve_augmentation
+from cnnlab.errors import UserError
+from cnnlab.models.registry import models
+from cnnlab.reporting import report
+from cnnlab.training.resident import Scaling
+from experiments.harness import flags
+from experiments.invariance import arms, causes, moving
+from experiments.invariance.contrasts import contrasts
+from experiments.invariance.drawings import drawings
+from experiments.training.run import TrainingRun
+from experiments.translation_invariance import Config, run
+
+SMALL = Config(
+    models=("tiny",),
+    pools=("max_pool",),
+    boundaries=("zero",),
+    image_size=16,
+    train_examples=80,
+    validation_fraction=0.2,
+    batch_size=16,
+    epochs=1,
+    seeds=2,
+    translation=2,
+    max_shift=2,
+    reach=1,
+    shift_examples=10,
+    budget_examples=3,
+    tomography_examples=3,
+    progress="none",
+)
+
+
+def test_arms_are_every_combination_and_contrasts_differ_in_one_thing():
+    named = arms.settings(
+        ("lenet5",), ("max_pool", "avg_pool"), ("zero", "circular"), arms.AUGMENTS
+    )
+    assert len(named) == 8 and len(set(named.values())) == 8
+    assert named["avg_pool circular moved"] == (
+        "lenet5",
+        "avg_pool",
+        "circular",
+        "translation",
+    )
+    for factor, (old, new) in {
+        "augment": ("none", "translation"),
+        "boundary": ("zero", "circular"),
+        "pool": ("max_pool", "avg_pool"),
+    }.items():
+        pairs = arms.contrasts(named, factor)
+        assert len({(pair.a, pair.b) for pair in pairs}) == 4
+        assert len({pair.where for pair in pairs}) == 4
+        for pair in pairs:
+            a, b = named[pair.a], named[pair.b]
+            assert (getattr(b, factor), getattr(a, factor)) == (old, new)
+            assert a == b._replace(**{factor: new})
+    assert not arms.contrasts(named, "model")
+
+
+def test_an_arm_moves_its_images_by_whole_pixels_into_zeros():
+    named = arms.settings(
+        ("lenet5", "resnet20"), ("max_pool",), ("edge",), arms.AUGMENTS
+    )
+    still, moved = (
+        arms.arm(name, named[name], translation=3).configured(SMALL)
+        for name in ("resnet20 max_pool edge", "resnet20 max_pool edge moved")
+    )
+    assert (still.model, still.pool, still.boundary) == ("resnet20", "max_pool", "edge")
+    assert dataclasses.replace(moved, augment=still.augment) == still
+    assert still.augment is None
+    # The fill of the data set, which the arm's own goes before.
+    step = jax.jit(resolve_augmentation(moved.augment, fill=0.7))
+    image = jnp.ones((8, 8, 1))
+    seen = np.stack(
+        [step(key, image) for key in jax.random.split(jax.random.key(0), 64)]
+    )
+    assert set(np.unique(seen)) == {0, 1}
+    assert seen.any((0, 3)).all() and seen.sum((1, 2, 3)).min() == 25
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (12, 8, 8, 1)).astype(np.uint8)
+    labels = generator.integers(0, 3, 12).astype(np.int32)
+    return SimpleNamespace(test=SimpleNamespace(images=images, labels=labels))
+
+
+WEIGHTS = np.random.default_rng(1).normal(size=(64, 3))
+
+
+def predict(images):
+    return images.reshape(len(images), -1) @ WEIGHTS
+
+
+def moved(image, motion, dy, dx):
+    if motion == "circular":
+        return np.roll(image, (dy, dx), (0, 1))
+    out = np.zeros_like(image)
+    for y, x in itertools.product(range(8), range(8)):
+        if 0 <= y - dy < 8 and 0 <= x - dx < 8:
+            out[y, x] = image[y - dy, x - dx]
+    return out
+
+
+def class_of(image):
+    return predict(image[None].astype(float)).argmax()
+
+
+@pytest.mark.parametrize("motion", ["circular", "zero"])
+def test_curves_and_radii_are_those_found_one_image_at_a_time(dataset, motion):
+    images, labels = dataset.test.images[:9], dataset.test.labels[:9]
+    found = moving.curves(3, 9).of_net(predict, dataset)
+    found |= moving.grids(2, 9).of_net(predict, dataset)
+    home = [class_of(image) for image in images]
+    for place, dx in enumerate(range(-3, 4)):
+        seen = [class_of(moved(image, motion, 0, dx)) for image in images]
+        accuracy = np.mean(np.equal(seen, labels))
+        assert found[f"{motion}_accuracy_along"][place] == pytest.approx(accuracy)
+        kept = np.mean(np.equal(seen, home))
+        assert found[f"{motion}_agreement_along"][place] == pytest.approx(kept)
+    radii = []
+    for image, own in zip(images, home, strict=True):
+        flips = [
+            max(abs(dy), abs(dx))
+            for dy, dx in itertools.product(range(-2, 3), repeat=2)
+            if class_of(moved(image, motion, dy, dx)) != own
+        ]
+        radii.append(min(flips, default=3))
+    assert found[f"{motion}_flip_radius"] == pytest.approx(np.mean(radii))
+
+
+class Strided(nn.Module):
+    """A convolution of stride 2 over zeros, and a dense layer."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = nn.relu(nn.Conv(2, (3, 3), strides=2)(x))
+        return nn.Dense(3)(x.reshape(len(x), -1))
+
+
+@pytest.fixture(scope="module")
+def strided(dataset):
+    model, scaling = Strided(), Scaling(jnp.full(1, 128.0), jnp.full(1, 70.0))
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    return training.predictor(model, variables, scaling, batch_size=128)
+
+
+def test_a_budget_is_of_all_that_changes_under_the_rolls(dataset, strided):
+    found = causes.budget(2).of_net(strided, dataset)
+    assert "stride=(2, 2)" in found["budget_spec"] or "stride=2" in found["budget_spec"]
+    shares = [found[f"budget_{cause}"] for cause in causes.CAUSES]
+    assert sum(shares) == pytest.approx(1) and all(shares)
+    rolls = [p + 2 * m for p in range(2) for m in (-1, 0, 1)]
+    images = dataset.test.images[:2]
+    looks = [np.roll(images, move, (1, 2)) for move in itertools.product(rolls, rolls)]
+    said = np.stack([jax.nn.softmax(strided(look)) for look in looks])
+    at_home = np.square(jax.nn.softmax(strided(images))).sum(-1)
+    change = said.var(0).sum(-1).mean() / at_home.mean()
+    assert found["budget_change"] == pytest.approx(change, rel=1e-3)
+
+
+def test_a_net_that_does_not_change_has_no_shares(dataset, strided):
+    still = jax.tree.map(jnp.zeros_like, strided.variables)
+    still = dataclasses.replace(strided, variables=still)
+    measure = causes.budget(2)
+    seeds = [measure.of_net(still, dataset)] * 2
+    row = measure.of_arm(seeds)["budget"]
+    assert row["change"]["mean"] == 0
+    assert row["shares"] == dict.fromkeys(causes.CAUSES)
+
+
+def test_tomography_has_the_layers_and_the_output(dataset, strided):
+    measure = causes.tomography(("translation", "scale"), 3)
+    seed = measure.of_net(strided, dataset)
+    row = measure.of_arm([seed, seed])["tomography"]
+    for layers in row["layers"].values():
+        assert [each["layer"] for each in layers] == ["Conv_0", "Dense_0"]
+        assert [each["kind"] for each in layers] == ["map", "invariant"]
+        for each in layers:
+            assert each["error"]["mean"] == each["error"]["low"] > 0
+    assert json.loads(json.dumps(row)) == row
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, programs):
+    """A finished run of two arms with its report: its configuration and its results."""
+    config = dataclasses.replace(
+        SMALL, workdir=str(tmp_path_factory.mktemp("runs") / "run")
+    )
+    drawn = report.write, report.figure_paths
+    with pytest.MonkeyPatch.context() as patch:
+        spare(patch, programs)
+        patch.setattr(report, "write", drawn[0])
+        patch.setattr(report, "figure_paths", drawn[1])
+        return config, run(config)
+
+
+def test_what_a_run_found_is_stored_with_intervals(finished):
+    config, results = finished
+    stored = json.loads((Path(config.workdir) / "results.json").read_text())
+    assert stored == json.loads(json.dumps(results))
+    for arm in stored["arms"]:
+        for curve in arm["curves"]:
+            assert curve["shifts"] == [-2, -1, 0, 1, 2]
+            assert curve["agreement"]["mean"][2] == 1
+            name = f"{curve['motion']}_accuracy_along"
+            by_seed = np.array([seed[name] for seed in arm["seeds"]])
+            np.testing.assert_allclose(curve["accuracy"]["mean"], by_seed.mean(0))
+            # Student's 97.5 % point for one degree of freedom is 12.706.
+            reached = 12.706 * by_seed.std(0, ddof=1) / np.sqrt(2)
+            width = np.subtract(curve["accuracy"]["high"], curve["accuracy"]["mean"])
+            np.testing.assert_allclose(width, reached, rtol=1e-3, atol=1e-12)
+        assert arm["circular_flip_radius"]["n"] == 2
+        assert arm["flip_radius_bound"] == 2
+        shares = arm["budget"]["shares"].values()
+        assert sum(share["mean"] for share in shares) == pytest.approx(1)
+    (table,) = stored["tables"]
+    (row,) = table["rows"]
+    still, moving_arm = stored["arms"]
+    assert moving_arm["name"] == still["name"] + " moved"
+    for cell, metric in zip(
+        row[2:],
+        ["test_accuracy", "circular_consistency", "zero_consistency"],
+        strict=True,
+    ):
+        difference = 100 * (moving_arm[metric]["mean"] - still[metric]["mean"])
+        shown = float(cell.split(" ")[0].replace("\N{MINUS SIGN}", "-"))
+        assert shown == pytest.approx(difference, abs=0.0051)
+    # Both begin alike and see the same images, one of them moved.
+    for one, other in zip(still["seeds"], moving_arm["seeds"], strict=True):
+        assert one["initial_params_hash"] == other["initial_params_hash"]
+        assert one["batches_hash"] == other["batches_hash"]
+        assert one["params_hash"] != other["params_hash"]
+
+
+def test_the_report_shows_every_measurement_and_how_to_make_it_again(finished):
+    config, results = finished
+    page = (Path(config.workdir) / "report.html").read_text()
+    page = html.unescape(re.sub("<[^>]*>", "", page))
+    names = {Path(figure).stem for figure in results["figures"]}
+    assert names >= {
+        "contrasts",
+        "curves_circular",
+        "curves_zero",
+        "flip_radii",
+        "budget",
+        "tomography_translation",
+        "shift_maps",
+    }
+    arm = results["arms"][0]
+    for spec in (
+        results["command"],
+        "shift(zero, 0..0 x -2..2, all pairs, per image)",
+        "shift(circular, -1..1, all pairs, per image)",
+        arm["budget"]["spec"],
+        arm["tomography"]["spec"],
+        results["tables"][0]["title"],
+    ):
+        assert spec in page
+    assert flags.command_line(config) == results["command"]
+
+
+def test_a_finished_run_is_not_run_again(finished, monkeypatch):
+    config, results = finished
+    monkeypatch.setitem(models._functions, "tiny", Tiny)
+    monkeypatch.setattr(TrainingRun, "train", None)
+    assert run(config) == json.loads(json.dumps(results))
+
+
+def test_of_one_seed_no_interval_is_claimed(finished):
+    config, results = finished
+    single = {**results, "arms": []}
+    measures = [
+        moving.curves(2, 10),
+        moving.grids(1, 10),
+        causes.budget(3),
+        causes.tomography(("translation",), 3),
+    ]
+    for arm in results["arms"]:
+        row = {**arm, "seeds": arm["seeds"][:1]}
+        for measure in measures:
+            row |= measure.of_arm(row["seeds"])
+        single["arms"].append(row)
+    rows = contrasts(single, config.settings(), ["test_accuracy"], None)
+    assert [row["low"] for row in rows] == [None]
+    for drawing in drawings(single, rows).values():
+        assert "Student" not in drawing.caption
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pools": ("max_pol",)}, "pools: unknown pool 'max_pol'; choose from .*avg"),
+        ({"pools": ()}, "pools: is empty"),
+        ({"pools": ("lp_pool(p=3.0)", "lp_pool(p= 3.0)")}, "pools: .* once more"),
+        (
+            {"models": ("lenet6",)},
+            "models: unknown model 'lenet6'; choose from .*lenet",
+        ),
+        ({"models": ("lenet5(pool='max_pool')",)}, "models: .* sets pool; use --pools"),
+        ({"models": ("tiny", "tiny")}, "models: tiny is tiny once more"),
+        ({"boundaries": ("loud",)}, "boundaries: 'loud' is not one of zero, circular"),
+        ({"boundaries": ("zero", "zero")}, "boundaries: zero is zero once more"),
+        ({"augments": ("moved",)}, "augments: 'moved' is not one of none, translation"),
+        ({"augments": ()}, "augments: is empty"),
+        ({"transformations": ("shear",)}, "transformations: 'shear' is not one of"),
+        ({"translation": 0}, "translation: 0 is less than 1"),
+        ({"translation": 16}, "translation: 16 is not less than the images' 16x16"),
+        ({"max_shift": 16}, "max_shift: 16 is not less than the images' 16x16"),
+        ({"reach": 16}, "reach: 16 is not less than"),
+        ({"shift_examples": 0}, "shift_examples: 0 is less than 1"),
+        ({"budget_examples": -1}, "budget_examples: -1 is less than 0"),
+        ({"seeds": 0}, "seeds: 0 is less than 1"),
+        ({"models": ("googlenet",)}, "models: googlenet cannot take 16x16x1 images: "),
+        (
+            {"models": ("cifar_resnet18",)},
+            "budget_examples: cifar_resnet18 has a stride of 8, which takes rolls by "
+            "23 pixels, .* 16x16x1; --budget_examples=0 leaves",
+        ),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path, small, change, message
+):
+    config = dataclasses.replace(SMALL, workdir=str(tmp_path / "run"), **change)
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        run(config)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
