@@ -26,11 +26,16 @@ from typing import Any, ClassVar
 from cnnlab.errors import UserError
 from experiments.comparing import experiment
 from experiments.comparing.arm import Arm
-from experiments.comparing.comparison_flags import ComparisonFlags, blamed
+from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
 from experiments.harness.refusals import refuse_below
 from experiments.invariance import arms
 from experiments.invariance.arms import AUGMENTS, Setting
+from experiments.invariance.refusals import (
+    refuse_model,
+    refuse_repeated,
+    refuse_unfit,
+)
 
 _MOVED = "circular_consistency", "zero_consistency"
 _LISTS = "models", "pools", "boundaries", "augments", "transformations"
@@ -119,9 +124,9 @@ class Config(ComparisonFlags):
             tomography_examples=0,
         )
         for name in _LISTS:
-            _refuse_list(name, getattr(self, name))
+            refuse_repeated(name, getattr(self, name))
         for model in self.models:
-            _refuse_model(self, model)
+            refuse_model(self, model)
         super().validate()
 
     def validate_images(self, image_shape: tuple[int, int, int]) -> None:
@@ -134,7 +139,7 @@ class Config(ComparisonFlags):
                     f"{height}x{width}",
                 )
         for model in self.models:
-            _refuse_fit(self, model, image_shape)
+            refuse_unfit(model, image_shape, with_budget=self.budget_examples > 0)
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -200,70 +205,6 @@ def _drawings(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
     from experiments.invariance.drawings import drawings
 
     return drawings(results, _contrasts(config, results))
-
-
-def _refuse_list(name: str, items: tuple[str, ...]) -> None:
-    from cnnlab.ops.registry import parse_spec
-
-    if not items:
-        raise UserError(name, "is empty; give at least one")
-    try:
-        meanings = [parse_spec(item) for item in items]
-    except ValueError as error:
-        raise UserError(name, str(error)) from None
-    for i, meaning in enumerate(meanings):
-        if meaning in meanings[:i]:
-            other = items[meanings.index(meaning)]
-            raise UserError(name, f"{items[i]} is {other} once more")
-
-
-def _refuse_model(config: Config, model: str) -> None:
-    from experiments.training import engine_choice
-
-    arm = Arm(model, {"model": model}, flag="models")
-    try:
-        engine_choice.refuse_other_model(arm.configured(config))
-    except UserError as error:
-        told = blamed(error, arm)
-        message = told.message.replace("use --pool", "use --pools")
-        message = message.replace("use --boundary", "use --boundaries")
-        raise UserError(told.argument, message) from error
-
-
-def _refuse_fit(config: Config, model: str, image_shape: tuple[int, int, int]) -> None:
-    """Raises a UserError where a model cannot take the images, or not be rolled."""
-    import jax
-    import jax.numpy as jnp
-
-    from cnnlab.models import create_model
-    from experiments.invariance import causes
-
-    height, width, channels = image_shape
-    size = f"{height}x{width}x{channels}"
-    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
-    try:
-        net = create_model(model)
-        variables = jax.eval_shape(net.init, jax.random.key(0), images)
-        jax.eval_shape(net.apply, variables, images)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        text = str(error).splitlines()[0]
-        raise UserError(
-            "models", f"{model} cannot take {size} images: {text}"
-        ) from None
-    if not config.budget_examples:
-        return
-    leave_out = "--budget_examples=0 leaves its error budget out"
-    try:
-        strides = causes.stride_of(net.apply, variables, images)
-    except ValueError as error:
-        raise UserError("budget_examples", f"{model} {error}; {leave_out}") from None
-    span = (max(causes.MULTIPLES) - min(causes.MULTIPLES) + 1) * max(strides) - 1
-    if span >= min(height, width):
-        raise UserError(
-            "budget_examples",
-            f"{model} has a stride of {max(strides)}, which takes rolls by {span} "
-            f"pixels, and the images are {size}; {leave_out}",
-        )
 
 
 def _usage() -> str:
