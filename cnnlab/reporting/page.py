@@ -43,8 +43,12 @@ summary { cursor: pointer; margin: .6rem 0; }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def document(title: str, parts: Sequence[str]) -> str:
-    """The page of these parts, which are HTML already."""
+def document(title: str, parts: Sequence[str], style: str = "") -> str:
+    """The page of these parts, which are HTML already.
+
+    Args:
+        style: CSS rules of the page's own.
+    """
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -53,7 +57,7 @@ def document(title: str, parts: Sequence[str]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(title)}</title>
 <link rel="icon" href="data:,">
-<style>{_STYLE}</style>
+<style>{_STYLE}{style}</style>
 </head>
 <body>
 <main>
@@ -128,11 +132,15 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip()
 
 
+def breakable(name: str) -> str:
+    """The name, escaped; a long one may be broken where its options begin."""
+    return re.sub(r"([(,])", r"\1<wbr>", escape(name))
+
+
 def _body(rows) -> str:
     def line(cells) -> str:
         name, *others = cells
-        # A long name may be broken where its options begin.
-        name = re.sub(r"([(,])", r"\1<wbr>", escape(name))
-        return f"<tr><td>{name}</td>{''.join(element('td', c) for c in others)}</tr>"
+        cells = "".join(element("td", cell) for cell in others)
+        return f"<tr><td>{breakable(name)}</td>{cells}</tr>"
 
     return "\n".join(map(line, rows))

@@ -68,7 +68,10 @@ class Progress:
             self._live = None
 
     def run(self, *, arm: str, seed: int | None, epochs: int, note: str = "") -> None:
-        """Begin the next run, of a seed or of several, and end the one before."""
+        """Begin the next run, of a seed or of several, and end the one before.
+
+        A run of 0 epochs has none, and is shown by its name; `log` tells its end.
+        """
         self.finish_run()
         self._run = {
             "arm": arm,
@@ -101,7 +104,7 @@ class Progress:
                 self._run["loss"] = float(loss)
             if accuracy is not None:
                 self._run["accuracy"] = float(accuracy)
-            if steps and self._kind == "lines":
+            if steps and self._run["epochs"] and self._kind == "lines":
                 self._tell_now_and_then(self._run)
 
     def skip(self, steps: int) -> None:
@@ -128,7 +131,7 @@ class Progress:
 
     def finish_run(self) -> None:
         run, self._run = self._run, None
-        if run is None or self._kind != "lines":
+        if run is None or not run["epochs"] or self._kind != "lines":
             return
         epochs = "1 epoch" if run["epoch"] == 1 else f"{run['epoch']} epochs"
         self._tell(run, epochs)
@@ -182,7 +185,7 @@ def _headline(run: dict[str, Any] | None, width: int) -> str:
         return "starting"
     numbers = [
         *_seed(run),
-        f"epoch {run['epoch']}/{run['epochs']}",
+        *([f"epoch {run['epoch']}/{run['epochs']}"] if run["epochs"] else []),
         *_figures(run),
     ]
     for note in ([run["note"]] if run["note"] else []), []:

@@ -1,0 +1,1 @@
+"""Certificates of one net under one pool after the other."""

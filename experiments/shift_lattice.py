@@ -1,0 +1,250 @@
+"""Which circular shifts of its image leave what a net says exactly as it is?
+
+The net runs on small integers, on which sums are exact, for every roll of the image:
+once with each pool and boundary. Strides alone keep a lattice of shifts, padding keeps
+none, and shift-exact pools keep all. Beside it stands what can be read from the
+program without computing: it never claims a shift that the computation refutes.
+Nothing is trained.
+
+The two-level net has two levels of a 3x3 convolution, a ReLU and a pool of stride 2, a
+third convolution and ReLU, and a head: strides of 4 in all. On two cores the default
+takes about two minutes. A run may be stopped at any moment, and the same command goes
+on. Exit codes: 0 finished, 2 something to mend, in one line, 130 Ctrl-C, 143 SIGTERM.
+
+  python -m experiments.shift_lattice
+  python -m experiments.shift_lattice --nothird --pools=max_pool,avg_pool --head=max
+  python -m experiments.shift_lattice --model=resnet20 --option=downsample \\
+      --pools="strides,blur_pool(window_shape=3),adaptive_polyphase(pool=None)"
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from cnnlab.errors import UserError
+from cnnlab.run_layout import arm_directory
+from experiments.harness import flags
+from experiments.harness.preemption import TERMINATED, Terminated, termination
+from experiments.harness.refusals import refuse_below, refuse_given
+from experiments.harness.workdir import WorkDirectory, run_path, stored_results
+from experiments.lattices import nets
+
+_LARGEST_SEED = 2**32 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The question's terms. From Python: `run(Config(pools=("max_pool",)))`."""
+
+    experiment: ClassVar[str] = "shift_lattice"
+
+    model: str | None = flags.field(
+        None, "name of a model, with its options; none means the two-level net"
+    )
+    image_size: int = flags.field(16, "of the images, pixels a side")
+    pools: tuple[str, ...] = flags.field(
+        (nets.ALL,),
+        "specs of pools; strides is none, where convolutions have the strides; all is "
+        "that and every registered pool",
+    )
+    boundaries: tuple[str, ...] = flags.field(
+        ("circular", "zero"),
+        "what padding holds, one after the other",
+        choices=("circular", "zero", "reflect", "edge"),
+    )
+    option: str = flags.field(
+        "pool",
+        "which option of --model takes the pools: pool is where the model pools, "
+        "downsample everywhere it has strides",
+        choices=("pool", "downsample"),
+    )
+    head: str | None = flags.field(
+        None,
+        "what makes the last map scores; none means the model's own, and mean in the "
+        "two-level net",
+        choices=("mean", "max", "flatten"),
+    )
+    third: bool = flags.field(
+        True, "a third convolution and ReLU follow the two-level net's second pool"
+    )
+    per_layer: bool = flags.field(
+        False, "certify what every operation gives as well, and not the output alone"
+    )
+    seed: int = flags.field(0, "of the weights and the images, which are drawn")
+    workdir: str | None = flags.field(
+        None,
+        "folder of the run; none means runs/<experiment>/<hash of the flags>",
+        identity=False,
+    )
+    overwrite: bool = flags.field(
+        False, "replace the run that the folder holds", identity=False, repeated=False
+    )
+    progress: str = flags.field(
+        "auto",
+        "how to show progress; auto is a bar on a terminal and lines elsewhere",
+        choices=("auto", "bar", "lines", "none"),
+        identity=False,
+        repeated=False,
+    )
+
+    def validate(self) -> None:
+        """Refuses what is known to have no certificate before anything is traced.
+
+        Raises:
+            UserError: naming the first flag that cannot be used.
+        """
+        refuse_below(self, image_size=2, seed=0)
+        if self.seed > _LARGEST_SEED:
+            raise UserError("seed", f"{self.seed} is more than {_LARGEST_SEED:,}")
+        if self.model is None:
+            refuse_given(self, ["option"], "is for --model")
+        else:
+            refuse_given(self, ["third"], "is for the two-level net, not for --model")
+        for flag in ("pools", "boundaries"):
+            if not getattr(self, flag):
+                raise UserError(flag, "is empty; give at least one")
+        nets.refuse_unknown(self)
+        for flag, values in (
+            ("pools", nets.named(self.pools)),
+            ("boundaries", self.boundaries),
+        ):
+            _refuse_same(flag, values)
+
+
+def run(config: Config) -> dict[str, Any]:
+    """The content of results.json, from the work directory where it is finished.
+
+    Raises:
+        UserError: a flag that cannot be used, or a work directory that cannot be
+            written.
+        Terminated: SIGTERM came; every certificate so far is stored.
+    """
+    config = flags.checked(config)
+    stored = stored_results(config)
+    if stored is not None:
+        return stored
+    from experiments.harness.progress import Progress
+
+    nets.refuse_unfit(config)
+    cases = nets.cases(config)
+    with (
+        WorkDirectory.open(config) as directory,
+        termination() as asked_to_stop,
+        Progress(config.progress, len(cases)) as progress,
+        asked_to_stop.at_once(),
+    ):
+        progress.log(f"results go to {directory.path}")
+        records = [_certified(config, case, directory, progress) for case in cases]
+        results = _results(config, records)
+        results["figures"] = _draw(directory, results)
+        directory.write_results(results)
+    return results
+
+
+def main(config: Config) -> None:
+    """Runs, and prints the table and where the report is."""
+    from cnnlab.reporting import lattice_table
+
+    finished_before = stored_results(config) is not None
+    try:
+        results = run(config)
+    except Terminated as stopped:
+        again = "the same command" + (" without --overwrite" * config.overwrite)
+        flags.end(f"{stopped}; {again} goes on", TERMINATED)
+    if finished_before:
+        print(
+            f"finished on {results['environment']['date']}; --overwrite runs it again"
+        )
+        print()
+    print(lattice_table.plain(results))
+    print(f"\nreport: {run_path(config) / 'report.html'}")
+
+
+def _certified(
+    config: Config, case: nets.Case, directory: WorkDirectory, progress
+) -> dict[str, Any]:
+    from experiments.lattices.certificates import record
+
+    stored = directory.read_record(case.name)
+    if stored is not None:
+        progress.skip(1)
+        return stored
+    progress.run(arm=case.name, seed=None, epochs=0)
+    found = record(config, case)
+    directory.write_record(case.name, found)
+    progress.update(1)
+    words = found.get("description") or f"none: {found['reason']}"
+    progress.log(f"{case.name}: {words}")
+    return found
+
+
+def _results(config: Config, records: list[dict[str, Any]]) -> dict[str, Any]:
+    from cnnlab.reporting import lattice_table
+    from experiments.harness.environment import environment
+
+    results = {
+        "schema": 1,
+        "experiment": config.experiment,
+        "question": "Which shifts of its image leave what a net says exactly as it is?",
+        "command": flags.command_line(config),
+        "config_hash": flags.configuration_hash(config),
+        "status": "complete",
+        "environment": environment(),
+        "config": flags.as_json(config, identity_only=True),
+        "net": _net(config),
+        "image": [config.image_size] * 2,
+        "boundaries": list(config.boundaries),
+        "pools": nets.named(config.pools),
+        "certificates": [each for each in records if "reason" not in each],
+        "without": [each for each in records if "reason" in each],
+        "seconds": sum(each.get("seconds", 0) for each in records),
+    }
+    return results | {"answer": lattice_table.answer(results)}
+
+
+def _net(config: Config) -> str:
+    if config.model is not None:
+        head = "" if config.head is None else f", head: global {config.head}"
+        return f"{config.model}, pools as its {config.option}{head}"
+    third = "a third convolution and ReLU, " if config.third else ""
+    return (
+        "two levels of 3x3 convolution, ReLU and pool of stride 2 (windows of 2x2, "
+        f"blurs of 3x3 where their spec says nothing), {third}head: "
+        f"{config.head or 'mean'}"
+    )
+
+
+def _draw(directory: WorkDirectory, results: Mapping[str, Any]) -> list[str]:
+    """The figures' names, once they and the report are written."""
+    from cnnlab.reporting import figures, lattice_maps, lattice_page
+    from experiments.harness.storage import write_whole
+
+    figure = lattice_maps.figure(results)
+    svg = figures.svg(figure)
+    drawn = {
+        "figures/shift_lattice.svg": svg.encode(),
+        "figures/shift_lattice.png": figures.png(figure),
+    }
+    page = lattice_page.page_of(results, svg)
+    for name, content in {**drawn, "report.html": page.encode()}.items():
+        write_whole(directory.path / name, content)
+    return list(drawn)
+
+
+def _refuse_same(flag: str, values) -> None:
+    """Refuses what would share a record.
+
+    Raises:
+        UserError: naming the second of them.
+    """
+    seen: dict[str, str] = {}
+    for value in values:
+        other = seen.setdefault(arm_directory(value), value)
+        if list(values).count(value) > 1:
+            raise UserError(flag, f"{value} is given twice")
+        if other != value:
+            raise UserError(flag, f"{other} and {value} have the same file's name")
+
+
+if __name__ == "__main__":
+    flags.main(Config, main, usage=__doc__)
