@@ -1,6 +1,7 @@
 """How every figure looks: colours, markers and lines of the arms, type and legend."""
 
 import contextlib
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -63,12 +64,17 @@ def look(index: int) -> dict:
 
 
 def wrapped(name: str, width: int = 22) -> str:
-    """The name over several lines, broken after a bracket, comma or underscore."""
-    for mark in "(,_":
-        name = name.replace(mark, mark + "\0")
+    """The name over several lines, broken between words, or where one is too long
+    after a bracket, comma or underscore."""
+    pieces = []
+    for word in name.split(" "):
+        parts = [word]
+        if len(word) > width:
+            parts = re.split(r"(?<=[(,_])", word)
+        pieces += [*parts[:-1], parts[-1] + " "]
     lines, line = [], ""
-    for piece in name.split("\0"):
-        if line and len(line) + len(piece) > width:
+    for piece in pieces:
+        if line and len(line) + len(piece.rstrip()) > width:
             lines.append(line)
             line = ""
         line += piece
