@@ -80,7 +80,7 @@ class Config(ComparisonFlags):
         8, "pixels to either side to which the curves of moved test images go"
     )
     reach: int = flags.field(
-        3, "pixels each way to which the maps of moved test images go"
+        5, "pixels each way to which the maps of moved test images go"
     )
     shift_examples: int = flags.field(128, "test images that are moved, the first")
     budget_examples: int = flags.field(

@@ -19,7 +19,7 @@ def budget_bars(results: Mapping) -> Figure:
         results: arms with `budget`, as `experiments.invariance.causes` has them.
     """
     arms = results["arms"]
-    names = [style.wrapped(arm["name"], 26) for arm in arms]
+    names = [style.wrapped(arm["name"], 22) for arm in arms]
     lines = sum(max(2, name.count("\n") + 1) for name in names)
     with style.house():
         canvas = Figure(figsize=(style.WIDTH, 1.0 + 0.17 * lines), layout="constrained")

@@ -38,7 +38,7 @@ def table(rows: Sequence[Mapping]) -> dict:
         "note": (
             "Arms that differ in one thing alone, paired by seed: differences in "
             "percentage points ± half the width of their "
-            f"{wording.CONFIDENCE} Student interval. * resolved, = equivalent by "
+            f"{wording.CONFIDENCE} Student interval. * resolved, = equivalent; by "
             "Holm over the pairs that differ in the same thing, for each metric: "
             "these were chosen beforehand. Rolled and moved: as in the table of arms."
         ),

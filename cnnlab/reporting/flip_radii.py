@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cnnlab.reporting import style, wording
 
@@ -16,7 +17,7 @@ def flip_radii(results: Mapping) -> Figure:
         results: arms with `circular_flip_radius`, `zero_flip_radius`.
     """
     arms = results["arms"]
-    names = [style.wrapped(arm["name"], 26) for arm in arms]
+    names = [style.wrapped(arm["name"], 22) for arm in arms]
     lines = sum(name.count("\n") + 1 for name in names)
     with style.house():
         canvas = Figure(figsize=(style.WIDTH, 0.85 + 0.2 * lines), layout="constrained")
@@ -38,6 +39,7 @@ def flip_radii(results: Mapping) -> Figure:
             axes.set_title(title, fontsize=10)
             axes.grid(True, axis="x")
             axes.set_xlabel("pixels")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
         axes.set_yticks(range(len(arms)), names, parse_math=False)
         axes.set_ylim(len(arms) - 0.4, -0.6)
         means = [

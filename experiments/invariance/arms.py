@@ -82,7 +82,7 @@ def contrasts(named: Mapping[str, Setting], factor: str) -> list[Contrast]:
     return found
 
 
-_WORDS = {"none": "unmoved", "translation": "moved"}
+_WORDS = {"none": "plain", "translation": "augmented"}
 
 
 def _values(named: Mapping[str, Setting], factor: str) -> list[str]:
@@ -92,4 +92,4 @@ def _values(named: Mapping[str, Setting], factor: str) -> list[str]:
 def _name(setting: Setting, of_several_models: bool) -> str:
     words = [setting.model] if of_several_models else []
     words += [setting.pool, setting.boundary]
-    return " ".join(words + ["moved"] * (setting.augment == "translation"))
+    return " ".join(words + ["augmented"] * (setting.augment == "translation"))

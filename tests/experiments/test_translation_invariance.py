@@ -48,7 +48,7 @@ def test_arms_are_every_combination_and_contrasts_differ_in_one_thing():
         ("lenet5",), ("max_pool", "avg_pool"), ("zero", "circular"), arms.AUGMENTS
     )
     assert len(named) == 8 and len(set(named.values())) == 8
-    assert named["avg_pool circular moved"] == (
+    assert named["avg_pool circular augmented"] == (
         "lenet5",
         "avg_pool",
         "circular",
@@ -75,7 +75,7 @@ def test_an_arm_moves_its_images_by_whole_pixels_into_zeros():
     )
     still, moved = (
         arms.arm(name, named[name], translation=3).configured(SMALL)
-        for name in ("resnet20 max_pool edge", "resnet20 max_pool edge moved")
+        for name in ("resnet20 max_pool edge", "resnet20 max_pool edge augmented")
     )
     assert (still.model, still.pool, still.boundary) == ("resnet20", "max_pool", "edge")
     assert dataclasses.replace(moved, augment=still.augment) == still
@@ -126,7 +126,7 @@ def test_what_a_run_found_is_stored_with_intervals(finished):
     (table,) = stored["tables"]
     (row,) = table["rows"]
     still, moving_arm = stored["arms"]
-    assert moving_arm["name"] == still["name"] + " moved"
+    assert moving_arm["name"] == still["name"] + " augmented"
     for cell, metric in zip(
         row[2:],
         ["test_accuracy", "circular_consistency", "zero_consistency"],
