@@ -70,6 +70,11 @@ class Config:
     per_layer: bool = flags.field(
         False, "certify what every operation gives as well, and not the output alone"
     )
+    trials: int | None = flags.field(
+        None,
+        "weights and images that have to agree; none means two, or more where the net "
+        "gives few numbers",
+    )
     seed: int = flags.field(0, "of the weights and the images, which are drawn")
     workdir: str | None = flags.field(
         None,
@@ -93,7 +98,7 @@ class Config:
         Raises:
             UserError: naming the first flag that cannot be used.
         """
-        refuse_below(self, image_size=2, seed=0)
+        refuse_below(self, image_size=2, trials=1, seed=0)
         if self.seed > _LARGEST_SEED:
             raise UserError("seed", f"{self.seed} is more than {_LARGEST_SEED:,}")
         if self.model is None:

@@ -24,16 +24,21 @@ def record(config: Any, case: Case) -> dict[str, Any]:
     began = time.monotonic()
     told = {"pool": case.pool, "boundary": case.boundary}
     try:
-        net, variables, image = traced(config, case)
+        net, variables, image = traced(config, case, config.image_size)
     except networks.FAULTS as error:
         return told | {"reason": networks.first_line(error)}
     certificate = certify(
-        net.apply, variables, image, seed=config.seed, per_layer=config.per_layer
+        net.apply,
+        variables,
+        image,
+        seed=config.seed,
+        trials=config.trials,
+        per_layer=config.per_layer,
     )
     found = certificate.invariant
     walked = walk(net.apply, variables, image)
     claimed = np.logical_and.reduce(
-        [lattice(found.shape, *row.shifts) for row in walked.outputs]
+        [lattice(found.shape, *_staying(row, found.shape)) for row in walked.outputs]
     )
     whys = dict.fromkeys(row.why for row in walked.outputs if row.why)
     return told | {
@@ -56,6 +61,17 @@ def record(config: Any, case: Case) -> dict[str, Any]:
         "layers": [_layer(verdict) for verdict in certificate.operations],
         "seconds": time.monotonic() - began,
     }
+
+
+def _staying(row, size: tuple[int, int]) -> list[int]:
+    """The shifts of which the walk claims that they leave a value as it is.
+
+    Along an axis that moves, that is the identity alone.
+    """
+    return [
+        step if axis is None else pixels
+        for step, axis, pixels in zip(row.shifts, row.axes, size, strict=True)
+    ]
 
 
 def _rows(shifts) -> list[str]:

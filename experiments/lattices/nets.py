@@ -1,6 +1,6 @@
 """The net of each pool and boundary, and which of them there are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cnnlab.errors import UserError
@@ -68,15 +68,17 @@ def network(config: Any, case: Case) -> Any:
     return TwoLevels(pool=pool, window=window, boundary=case.boundary, **options)
 
 
-def traced(config: Any, case: Case) -> tuple[Any, Any, Any]:
+def traced(config: Any, case: Case, side: int) -> tuple[Any, Any, Any]:
     """The network of that case, its variables and an image: their shapes alone.
+
+    Args:
+        side: of the image, in pixels.
 
     Raises:
         ValueError, TypeError, ArithmeticError: there is none on such images.
     """
     net = network(config, case)
-    shape = (1, config.image_size, config.image_size, net.image_shape[-1])
-    image = networks.like(shape, net)
+    image = networks.like((1, side, side, net.image_shape[-1]), net)
     return net, networks.shapes(net, image), image
 
 
@@ -110,30 +112,35 @@ def refuse_unfit(config: Any) -> None:
     Raises:
         UserError: about the size of the images, or about the pools.
     """
-    reasons = list(_faults(config))
-    if None in reasons:
+    if _fitting(config, config.image_size) is not None:
         return
+    side = networks.create(config.model).image_shape[0] if config.model else 16
+    fitting = _fitting(config, side)
+    if fitting is None:
+        raise UserError("pools", f"none fits: {_fault(config, cases(config)[0], side)}")
+    reason = _fault(config, fitting, config.image_size)
     name = config.model or "the two-level net"
-    if config.model is not None:
-        side = networks.create(config.model).image_shape[0]
-        fits = config.image_size >= side
-    else:
-        side, fits = 16, config.image_size >= 4
-    flag, value = ("pools", "none") if fits else ("image_size", config.image_size)
-    advice = "" if fits else f"; its own have {side} pixels a side"
-    raise UserError(flag, f"{value} fits {name}: {reasons[0]}{advice}")
+    raise UserError(
+        "image_size",
+        f"{config.image_size} does not fit {name}: {reason}; its own images have "
+        f"{side} pixels a side",
+    )
 
 
-def _faults(config: Any) -> Iterator[str | None]:
-    """Why each case has no net, up to the first that has one."""
-    for case in cases(config):
-        try:
-            traced(config, case)
-        except networks.FAULTS as error:
-            yield networks.first_line(error)
-        else:
-            yield None
-            return
+def _fitting(config: Any, side: int) -> Case | None:
+    """The first case that takes images of that size."""
+    return next(
+        (each for each in cases(config) if not _fault(config, each, side)), None
+    )
+
+
+def _fault(config: Any, case: Case, side: int) -> str:
+    """Why a case has no net on images of that size; empty where it has one."""
+    try:
+        traced(config, case, side)
+    except networks.FAULTS as error:
+        return networks.first_line(error)
+    return ""
 
 
 def _head(config: Any) -> Mapping[str, str]:
@@ -150,4 +157,7 @@ def _refuse_head(config: Any) -> None:
     try:
         networks.create(config.model, _head(config))
     except UserError as error:
-        raise UserError("head", error.message) from error
+        raise UserError(
+            "head",
+            f"{config.head} is for models that end in a global pool: {error.message}",
+        ) from error
