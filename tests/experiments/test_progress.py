@@ -51,6 +51,17 @@ def test_the_bar_shows_rate_time_taken_and_time_left():
     assert drawn(progress, 80)[1].endswith("25 %  2.5 steps/s  0:00:04  0:00:12 left")
 
 
+def test_what_has_no_epochs_shows_none():
+    stream = io.StringIO()
+    with Progress("lines", 2, stream) as progress:
+        for arm in ("max_pool zero", "avg_pool zero"):
+            progress.run(arm=arm, seed=None, epochs=0)
+            assert drawn(progress, 80)[0] == arm
+            progress.update(1)
+            progress.log(f"{arm}: none")
+    assert stream.getvalue() == "max_pool zero: none\navg_pool zero: none\n"
+
+
 def test_a_wide_terminal_shows_the_arm_and_the_note_whole():
     progress = Progress("none", 10)
     progress.run(arm="lp_pool(p=3.0)", seed=0, epochs=2, note="rate 0.03")

@@ -204,20 +204,21 @@ def test_a_registered_model_and_its_operations(tmp_path):
     asked = changed(
         CIRCULAR,
         tmp_path,
-        model="resnet20",
+        model="red_green",
+        image_size=16,
         option="downsample",
         pools=("strides", POLYPHASE),
         per_layer=True,
     )
     strided, shift_exact = run(asked)["certificates"]
-    assert strided["description"] == "lattice 4x4"
+    assert strided["description"] == "lattice 8x8"
     assert shift_exact["description"] == "all"
     maps = [layer for layer in strided["layers"] if layer["map"]]
     for layer in maps:
         step = int(layer["strides"][0])
         words = "all" if step == 1 else f"lattice {step}x{step}"
         assert layer["equivariant"] == words
-    assert {layer["strides"][0] for layer in maps} == {1, 2, 4}
+    assert {layer["strides"][0] for layer in maps} == {1, 2, 4, 8}
     assert all(each["rolled"] == "all" for each in shift_exact["layers"])
     assert "Every operation" in report(tmp_path)
 
