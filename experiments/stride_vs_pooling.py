@@ -73,9 +73,10 @@ class Config(ComparisonFlags):
         0.125, "share of the paper's 96 and 192 maps; 1 is the paper's nets"
     )
     train_examples: int | None = flags.field(
-        4_000, "training images to use, validation included; none means all"
+        6_000, "training images to use, validation included; none means all"
     )
-    # Under so much dropout nets without norms take long to begin by momentum.
+    # The ReLU on the scores goes dead where a net without norms, under so much dropout,
+    # learns too fast before it has found anything; by momentum it takes long to begin.
     optimizer: str | None = flags.field(
         "adam",
         "how the gradient is followed; none means the recipe's",
@@ -83,9 +84,10 @@ class Config(ComparisonFlags):
     )
     batch_size: int | None = flags.field(32, "images per step; none means the recipe's")
     learning_rates: tuple[float, ...] = flags.field(
-        (0.003, 0.01),
+        (0.001, 0.002),
         "peak rates to choose from, by validation accuracy, for each arm",
     )
+    rate_seeds: int = flags.field(2, "seeds on which each rate is tried")
     reach: int = flags.field(
         3, "pixels each way that test images are moved, at all shifts"
     )

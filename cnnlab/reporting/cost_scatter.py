@@ -93,7 +93,7 @@ def _legend(canvas: Figure, kinds: Sequence[str], groups: Sequence[str]) -> None
     if len(groups) > 1:
         entries = {name: {**look, "color": "#444444"} for name, look in entries.items()}
         for place, group in enumerate(groups):
-            entries[group] = {**_look(0, place), "marker": "|", "markeredgewidth": 4}
+            entries[group] = {**_look(0, place), "marker": "|", "markeredgewidth": 6}
     handles = [Line2D([], [], **look) for look in entries.values()]
     drawn = canvas.legend(
         handles,

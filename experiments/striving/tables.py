@@ -50,10 +50,9 @@ def printed(results: Mapping) -> dict:
         "note": (
             "Printed: Springenberg et al., 2014, table 3, on CIFAR-10 without "
             f"augmentation; {_MARK} is quoted from memory, what has none from those "
-            f"who quote it. Here: on {images}, by nets of {_width(results)} the "
-            "paper's width; errors compare with the printed ones in their order, not "
-            "in their size. base and strided have equal parameters, and so have "
-            "conv_pool and all_cnn."
+            f"who quote it. Here: on {images}, {_nets(results)}; errors compare with "
+            "the printed ones in their order, not in their size. base and strided have "
+            "equal parameters, and so have conv_pool and all_cnn."
         ),
     }
 
@@ -138,5 +137,6 @@ def _marked(row: Mapping) -> str:
     return verdicts.signed(row["difference"]) + mark
 
 
-def _width(results: Mapping) -> str:
-    return f"{results['config']['width']:g} times"
+def _nets(results: Mapping) -> str:
+    width = results["config"]["width"]
+    return "by the paper's nets" if width == 1 else f"by nets {width:g} times as wide"
