@@ -8,7 +8,7 @@ Nothing is trained.
 
 The two-level net has two levels of a 3x3 convolution, a ReLU and a pool of stride 2, a
 third convolution and ReLU, and a head: strides of 4 in all. On two cores the default
-takes about two minutes. A run may be stopped at any moment, and the same command goes
+takes about a minute. A run may be stopped at any moment, and the same command goes
 on. Exit codes: 0 finished, 2 something to mend, in one line, 130 Ctrl-C, 143 SIGTERM.
 
   python -m experiments.shift_lattice

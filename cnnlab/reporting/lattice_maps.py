@@ -77,7 +77,14 @@ def figure(results: Mapping) -> Figure:
             axes.set_xlabel("right, pixels", fontsize=8)
         for axes in grid[:, 1]:
             axes.set_ylabel("down, pixels", fontsize=8)
+        for axes in grid[:, 2:].flat:
+            axes.tick_params(labelleft=False)
     return canvas
+
+
+def short(description: str) -> str:
+    """A set in one word: "all", "4x4", "identity"; or a few, where it is irregular."""
+    return description.removeprefix("lattice ").removesuffix(" alone")
 
 
 def centred(rows: Sequence[str]) -> np.ndarray:
@@ -120,11 +127,15 @@ def braille(rows: Sequence[str]) -> list[str]:
 def _panel(axes, certificate: Mapping | None, above: str) -> None:
     axes.grid(False)
     axes.tick_params(labelsize=7.5, length=2)
-    title = axes.set_title(" ", fontsize=8.5)
+    title = axes.set_title(" ", fontsize=8)
+    if certificate is None:
+        words = wording.ABSENT
+    else:
+        words = short(certificate["description"])
+    style.write(title, f"{above}\n{words}" if above else words)
     if certificate is None:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, wording.ABSENT, transform=axes.transAxes)
-        style.write(title, above)
+        axes.set_box_aspect(1)
         return
     shifts = centred(certificate["exact"])
     (top, bottom), (left, right) = (
@@ -140,8 +151,6 @@ def _panel(axes, certificate: Mapping | None, above: str) -> None:
     )
     axes.set_xticks([math.ceil(left), 0, math.floor(right)])
     axes.set_yticks([math.ceil(top), 0, math.floor(bottom)])
-    words = certificate["description"]
-    style.write(title, f"{above}\n{words}" if above else words)
 
 
 def _runs(row: np.ndarray) -> list[tuple[int, int]]:

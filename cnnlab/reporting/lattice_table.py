@@ -11,6 +11,7 @@ _GAP = 2
 # Of a picture for the terminal.
 _MOST_LINES = 8
 _NAMED = 3
+_NOUN = "boundary", "boundaries"
 _CHANCE = (
     "a choice that depends on the image can leave a shift exact in every trial by "
     "chance; more --trials tell"
@@ -20,16 +21,14 @@ _CHANCE = (
 def answer(results: Mapping) -> str:
     """Which sets there are on each boundary and for how many pools, and what the walk
     claims of them."""
-    sentences = []
+    told: dict[str, list[str]] = {}
     for boundary in results["boundaries"]:
-        sets: dict[str, list[Mapping]] = {}
-        for each in _on(results, boundary):
-            sets.setdefault(words(each), []).append(each)
-        ordered = sorted(sets.items(), key=lambda item: -item[1][0]["count"])
-        total = sum(map(len, sets.values()))
-        parts = [_part(text, members, total) for text, members in ordered]
-        if parts:
-            sentences.append(f"{boundary.capitalize()} boundary: {'; '.join(parts)}.")
+        if parts := _parts(results, boundary):
+            told.setdefault("; ".join(parts), []).append(boundary)
+    sentences = [
+        f"{wording.listed(on).capitalize()} {_NOUN[len(on) > 1]}: {parts}."
+        for parts, on in told.items()
+    ]
     return " ".join([*sentences, _of_walk(results["certificates"])])
 
 
@@ -147,6 +146,15 @@ def _on(results: Mapping, boundary: str) -> list[Mapping]:
     return [each for each in results["certificates"] if each["boundary"] == boundary]
 
 
+def _parts(results: Mapping, boundary: str) -> list[str]:
+    sets: dict[str, list[Mapping]] = {}
+    for each in _on(results, boundary):
+        sets.setdefault(words(each), []).append(each)
+    total = sum(map(len, sets.values()))
+    ordered = sorted(sets.items(), key=lambda item: -item[1][0]["count"])
+    return [_part(text, members, total) for text, members in ordered]
+
+
 def _part(text: str, members: Sequence[Mapping], total: int) -> str:
     if len(members) <= _NAMED:
         who = wording.listed([each["pool"] for each in members])
@@ -203,11 +211,8 @@ def _brief(certificate: Mapping | None) -> str:
     if certificate is None:
         return wording.ABSENT
     mark = "~" if certificate["to"] else ""
-    return mark + _short(words(certificate))
-
-
-def _short(text: str) -> str:
-    return text.removeprefix("lattice ").removesuffix(" alone").partition(",")[0]
+    short = lattice_maps.short(certificate["description"])
+    return mark + ("constant" if certificate["constant"] else short)
 
 
 def _walk_cell(found: Mapping[str, Mapping]) -> str:
@@ -218,7 +223,10 @@ def _walk_cell(found: Mapping[str, Mapping]) -> str:
     }
     if not found:
         return wording.ABSENT
-    return ", ".join(f"{name} {_short(text)}" for name, text in other.items()) or "="
+    return (
+        ", ".join(f"{name} {lattice_maps.short(text)}" for name, text in other.items())
+        or "="
+    )
 
 
 def _pictures(certificates: Sequence[Mapping]) -> Iterator[str]:
@@ -231,7 +239,9 @@ def _pictures(certificates: Sequence[Mapping]) -> Iterator[str]:
         if len(drawn) > _MOST_LINES:
             return
         part = share(each)
-        title = _short(words(each)) + (f" {part}" if "/" in part else "")
+        title = lattice_maps.short(each["description"]) + (
+            f" {part}" if "/" in part else ""
+        )
         width = max(len(title), len(drawn[0]))
         blocks.append([line.ljust(width) for line in (title, *drawn)])
     while blocks:

@@ -114,7 +114,7 @@ def refuse_unfit(config: Any) -> None:
     """
     if _fitting(config, config.image_size) is not None:
         return
-    side = networks.create(config.model).image_shape[0] if config.model else 16
+    side = _own_side(config)
     fitting = _fitting(config, side)
     if fitting is None:
         raise UserError("pools", f"none fits: {_fault(config, cases(config)[0], side)}")
@@ -125,6 +125,14 @@ def refuse_unfit(config: Any) -> None:
         f"{config.image_size} does not fit {name}: {reason}; its own images have "
         f"{side} pixels a side",
     )
+
+
+def _own_side(config: Any) -> int:
+    if config.model is not None:
+        return networks.create(config.model).image_shape[0]
+    from experiments.lattices.two_levels import TwoLevels
+
+    return TwoLevels.image_shape[0]
 
 
 def _fitting(config: Any, side: int) -> Case | None:
