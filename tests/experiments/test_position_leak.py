@@ -5,16 +5,25 @@ import json
 import numpy as np
 import pytest
 
+from cnnlab import data
 from cnnlab.errors import UserError
-from cnnlab.reporting.position_leak import PUBLISHED
 from experiments import position_leak
 from experiments.harness import flags
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    load = data.load
+    monkeypatch.setattr(
+        data, "load", lambda *args, **options: load(*args, test_examples=200, **options)
+    )
 
 
 def config(workdir, **changes):
     settings = {
         "epochs": 2,
-        "train_examples": 500,
+        "batch_size": 100,
+        "train_examples": 250,
         "seeds": 2,
         "patience": 0,
         "progress": "none",
@@ -24,6 +33,7 @@ def config(workdir, **changes):
     return position_leak.Config(**settings)
 
 
+@pytest.mark.usefixtures("few_images")
 def test_a_torus_and_full_padding_score_the_same_in_both_places(tmp_path):
     asked = config(tmp_path / "run", paddings=("circular", "full"))
     results = position_leak.run(asked)
@@ -52,14 +62,20 @@ def test_a_torus_and_full_padding_score_the_same_in_both_places(tmp_path):
 
 
 @pytest.mark.slow
-def test_unpadded_and_zero_padded_nets_go_by_place(tmp_path):
+@pytest.mark.usefixtures("few_images")
+def test_a_zero_padded_net_goes_by_place(tmp_path):
     asked = config(
-        tmp_path, paddings=("valid", "same"), epochs=8, train_examples=None, seeds=1
+        tmp_path,
+        paddings=("same",),
+        epochs=8,
+        batch_size=200,
+        train_examples=None,
+        seeds=1,
     )
-    for arm in position_leak.run(asked)["arms"]:
-        (here, _), (there, _) = PUBLISHED[arm["name"]]
-        assert 100 * arm["test_accuracy"]["mean"] > here - 2
-        assert 100 * arm["elsewhere_accuracy"]["mean"] < max(25, 2 * there)
+    (arm,) = position_leak.run(asked)["arms"]
+    assert arm["test_accuracy"]["mean"] > 0.95
+    # One that went by order would be as good, and one that guessed right half the time.
+    assert arm["elsewhere_accuracy"]["mean"] < 0.3
 
 
 @pytest.mark.parametrize(

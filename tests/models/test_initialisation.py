@@ -26,6 +26,7 @@ FAMILIES = {
     "base_a": (12, "He", "He"),
     "googlenet": (80, "He", "He"),
     "googlenet_bn": (64, "He", "He"),
+    "red_green": (8, "LeCun", "LeCun"),
     "resnet20": (16, "He", "LeCun"),
     "resnet18": (32, "He", "LeCun"),
     "resnet18_v2": (32, "He", "LeCun"),

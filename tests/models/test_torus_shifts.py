@@ -99,6 +99,7 @@ INVARIANT = [
     ("vgg11_bn", 32, {}),
     ("googlenet", 64, {"auxiliary": False}),
     ("googlenet_bn", 64, {}),
+    ("red_green", 16, {}),
     # Strides that do not divide.
     ("alexnet_2012", 67, {}),
     ("zfnet", 63, {}),
