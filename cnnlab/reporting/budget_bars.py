@@ -45,6 +45,8 @@ def budget_bars(results: Mapping) -> Figure:
 def caption(results: Mapping) -> str:
     """What the bars show, and what measures them again."""
     budget = results["arms"][0]["budget"]
+    # Models differ in stride.
+    specs = dict.fromkeys(arm["budget"]["spec"] for arm in results["arms"])
     whiskers = ""
     if budget["change"]["low"] is not None:
         whiskers = (
@@ -58,7 +60,7 @@ def caption(results: Mapping) -> str:
         "position even off maps that move as they should; the boundary makes them move "
         "otherwise, and below 0 undoes some of the others. Mean over "
         f"{wording.count(budget['examples'])} test images.{whiskers} Measured by "
-        f"{budget['spec']} on the two halves of cnnlab.diagnostics.halves."
+        f"{wording.listed([*specs])} on the two halves of cnnlab.diagnostics.halves."
     )
 
 
