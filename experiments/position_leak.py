@@ -100,7 +100,7 @@ def run(config: Config) -> dict[str, Any]:
         config,
         measures=lambda: [_elsewhere()],
         compared=("elsewhere_accuracy",),
-        tables=_tables,
+        more=_more,
         drawings=_drawings,
     )
 
@@ -125,10 +125,13 @@ def _elsewhere():
     return Measure("elsewhere", of_net)
 
 
-def _tables(results: Mapping) -> list[dict]:
+def _more(results: Mapping) -> dict[str, Any]:
     from cnnlab.reporting import position_leak
 
-    return [position_leak.table(results)]
+    return {
+        "answer": position_leak.answer(results),
+        "tables": [position_leak.table(results)],
+    }
 
 
 def _drawings(results: Mapping) -> dict[str, Any]:

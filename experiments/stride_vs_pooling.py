@@ -162,7 +162,7 @@ def run(config: Config) -> dict[str, Any]:
         config,
         measures=lambda: _measures(config),
         compared=_COMPARED,
-        tables=lambda results: _tables(config, results),
+        more=lambda results: _more(config, results),
         drawings=_drawings,
     )
 
@@ -178,12 +178,14 @@ def _measures(config: Config) -> list:
     return [shift_measures.consistency(config.reach, config.shift_examples)]
 
 
-def _tables(config: Config, results: Mapping) -> list[dict]:
+def _more(config: Config, results: Mapping) -> dict[str, Any]:
     from experiments.striving import orders, tables
 
     metrics = ["test_accuracy", *_COMPARED]
     rows = orders.compared(results, metrics, config.delta or None)
-    return tables.all_of(results, rows)
+    told = orders.told(rows, results)
+    found = {"tables": tables.all_of(results, rows)}
+    return found | ({"answer": " ".join(told)} if told else {})
 
 
 def _drawings(results: Mapping) -> Mapping[str, Any]:

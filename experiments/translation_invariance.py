@@ -154,7 +154,7 @@ def run(config: Config) -> dict[str, Any]:
         config,
         measures=functools.partial(_measures, config),
         compared=_MOVED,
-        tables=functools.partial(_tables, config),
+        more=functools.partial(_more, config),
         drawings=functools.partial(_drawings, config),
     )
 
@@ -194,11 +194,17 @@ def _contrasts(config: Config, results: Mapping[str, Any]) -> list[dict[str, Any
     return contrasts(results, config.settings(), metrics, config.delta or None)
 
 
-def _tables(config: Config, results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _more(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
     from cnnlab.reporting import contrasts
 
     rows = _contrasts(config, results)
-    return [contrasts.table(rows)] if rows else []
+    if not rows:
+        return {}
+    return {
+        "answer": contrasts.answer(rows),
+        "tables": [contrasts.table(rows)],
+        "contrasts": rows,
+    }
 
 
 def _drawings(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,27 @@ def table(rows: Sequence[Mapping]) -> dict:
     }
 
 
+def answer(rows: Sequence[Mapping]) -> str:
+    """For each choice, what it adds to how answers hold: the range, and how surely."""
+    sentences = []
+    for of in dict.fromkeys(row["of"] for row in rows):
+        parts = []
+        for metric, found in verdicts.by_metric(
+            [row for row in rows if row["of"] == of]
+        ).items():
+            resolved = sum(row["verdict"] == "resolved" for row in found)
+            differences = [row["difference"] for row in found]
+            ends = dict.fromkeys(
+                map(verdicts.signed, (min(differences), max(differences)))
+            )
+            parts.append(
+                f"{' to '.join(ends)} points of {wording.metric(metric)} "
+                f"({resolved} of {len(found)} resolved)"
+            )
+        sentences.append(f"{of[0].upper()}{of[1:]}: {wording.listed(parts)}.")
+    return " ".join(sentences)
+
+
 def contrast_plot(rows: Sequence[Mapping]) -> Figure:
     """Every contrast's difference with its interval, below what it is a contrast of."""
     groups: dict[tuple[str, str], dict[str, list[Mapping]]] = {}

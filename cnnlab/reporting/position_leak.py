@@ -52,6 +52,30 @@ def bars(results: Mapping) -> Figure:
     return canvas
 
 
+def answer(results: Mapping) -> str:
+    """Which nets cannot tell the places apart, and how far the others go by place."""
+    leaks = {arm["name"]: arm["leak"] for arm in results["arms"]}
+    blind = [
+        name
+        for name, leak in leaks.items()
+        if leak["mean"] == 0 and leak["low"] in (None, 0)
+    ]
+    sentences = []
+    if blind:
+        sentences.append(
+            f"Under {wording.listed(blind)} padding nets score the same wherever the "
+            "squares are: they know of order alone."
+        )
+    for name, leak in leaks.items():
+        if name not in blind:
+            points = wording.percent_with_half_width(leak)
+            sentences.append(
+                f"Under {name} padding they lose {points} points of accuracy where the "
+                "other class is at home."
+            )
+    return " ".join(sentences)
+
+
 def table(results: Mapping) -> dict:
     """Both accuracies of each arm beside the published, for `own_tables`."""
     rows = []

@@ -22,7 +22,7 @@ def run(
     *,
     measures: Callable[[], Sequence["Measure"]] = tuple,
     compared: Sequence[str] = (),
-    tables: Callable[[Mapping], Sequence[Mapping]] = lambda results: (),
+    more: Callable[[Mapping], Mapping[str, Any]] = lambda results: {},
     drawings: Callable[[Mapping], Mapping[str, Any]] = lambda results: {},
 ) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
@@ -31,8 +31,9 @@ def run(
         measures: gives what is asked of every trained net, once it is needed.
         compared: numbers that the measures give of every net, by name, that arms are
             compared in as they are in test accuracy.
-        tables: tables of its own for the report and the terminal, from the results,
-            as `cnnlab.reporting.own_tables` takes them.
+        more: what joins the results, from what they hold so far. Of it the report
+            and the terminal show `answer`, a text in place of the general one, and
+            `tables`, as `cnnlab.reporting.own_tables` takes them.
         drawings: figures of its own for the report, from the results, as
             `cnnlab.reporting.report.write` takes them.
 
@@ -50,11 +51,11 @@ def run(
         import jax
 
         with jax.enable_x64(True):
-            return _run(config, measures, compared, tables, drawings)
-    return _run(config, measures, compared, tables, drawings)
+            return _run(config, measures, compared, more, drawings)
+    return _run(config, measures, compared, more, drawings)
 
 
-def _run(config: ComparisonFlags, measures, compared, tables, drawings):
+def _run(config: ComparisonFlags, measures, compared, more, drawings):
     from cnnlab import data
     from cnnlab.reporting import report
     from experiments.comparing.plan import plans
@@ -94,7 +95,7 @@ def _run(config: ComparisonFlags, measures, compared, tables, drawings):
         with asked_to_stop.at_once():
             results = _described(config, arms, directory) | found
             results["notes"] += _order_note(arms, results["environment"])
-            results["tables"] = list(tables(results))
+            results |= more(results)
             metrics, drawn = directory.metrics(), drawings(results)
             results["figures"] = report.figure_paths(results, metrics, drawn)
             with storing(directory.path):

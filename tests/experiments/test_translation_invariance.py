@@ -124,6 +124,11 @@ def test_what_a_run_found_is_stored_with_intervals(finished):
         shares = arm["budget"]["shares"].values()
         assert sum(share["mean"] for share in shares) == pytest.approx(1)
     (table,) = stored["tables"]
+    assert {row["verdict"] for row in stored["contrasts"]} <= {
+        "resolved",
+        "equivalent",
+        "not resolved",
+    }
     (row,) = table["rows"]
     still, moving_arm = stored["arms"]
     assert moving_arm["name"] == still["name"] + " augmented"
