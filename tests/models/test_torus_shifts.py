@@ -90,13 +90,9 @@ INVARIANT = [
     ("resnet20", 16, {"shortcut": "projection"}),
     ("resnet20", 16, {"pool": "max_pool"}),
     ("resnet18", 64, {}),
-    ("resnet50", 64, {"scan": True}),
-    ("resnet50_v1", 64, {"scan": True}),
     ("resnet50_v2", 64, {"scan": True}),
     ("cifar_resnet18", 16, {}),
-    ("cifar_resnet50", 16, {"scan": True}),
     ("vgg11", 32, {}),  # its last map is 1x1
-    ("vgg11_bn", 32, {}),
     ("googlenet", 64, {"auxiliary": False}),
     ("googlenet_bn", 64, {}),
     ("red_green", 16, {}),
