@@ -73,7 +73,7 @@ class Config:
     trials: int | None = flags.field(
         None,
         "weights and images that have to agree; none means two, or more where the net "
-        "gives few numbers",
+        "gives few numbers, and 16 where it chooses by its data",
     )
     seed: int = flags.field(0, "of the weights and the images, which are drawn")
     workdir: str | None = flags.field(

@@ -1,16 +1,18 @@
 """What a certificate is made of: sets of shifts, draws, folds, and what is refused."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lattice_nets import shape
+from lattice_nets import halving, image, parameters, shape, two_levels
 
 from cnnlab.diagnostics.lattice import certify
 from cnnlab.diagnostics.lattice.copies import copies, power_of_two
 from cnnlab.diagnostics.lattice.drawing import draw_image, draw_weights
 from cnnlab.diagnostics.lattice.folding import folded
-from cnnlab.diagnostics.lattice.shift_sets import describe, lattice
+from cnnlab.diagnostics.lattice.shift_sets import describe, is_closed, lattice
 from cnnlab.errors import UserError
 
 
@@ -179,3 +181,29 @@ def test_what_cannot_be_certified_is_refused_in_one_line(
     with pytest.raises(UserError, match=message) as refused:
         certify(function, image, **options)
     assert "\n" not in str(refused.value)
+
+
+def test_choices_that_agree_by_chance_are_asked_more_often():
+    def flattened(x, axis):
+        return x.reshape(x.shape[0], -1)
+
+    pool = halving("adaptive_polyphase(pool=None)")
+    net = functools.partial(two_levels, pool=pool, head=flattened)
+    few = certify(net, parameters(), image(8), trials=2, per_layer=False)
+    assert np.count_nonzero(few.invariant) > 1
+    assert any("not closed under addition" in note for note in few.notes)
+    certificate = certify(net, parameters(), image(8), per_layer=False)
+    assert str(certificate.output) == "invariant: identity alone"
+
+
+@pytest.mark.parametrize("trials", [0, -1])
+def test_no_trials_are_refused(trials):
+    with pytest.raises(ValueError, match=f"trials {trials} must be at least 1"):
+        certify(lambda x: x, image(8), trials=trials)
+
+
+def test_a_set_is_closed_if_sums_stay_in_it():
+    diagonal = np.eye(4, dtype=bool)
+    assert is_closed(diagonal) and is_closed(np.ones((4, 4), bool))
+    diagonal[1, 1] = False
+    assert not is_closed(diagonal)

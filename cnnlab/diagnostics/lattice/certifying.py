@@ -16,13 +16,23 @@ from cnnlab.diagnostics.lattice.running_copies import (
     findings,
     machine,
 )
+from cnnlab.diagnostics.lattice.shift_sets import is_closed
+from cnnlab.diagnostics.operation import Program
 from cnnlab.diagnostics.program import trace
 from cnnlab.errors import UserError
+from cnnlab.ops.arguments import check_count
 
 # Entries of the outputs, over all trials, that have to agree by chance for a shift to
 # be taken for exact though it is not.
 _SEEN = 16
 _DTYPES = ("float32", "float64")
+# A choice among phases is one event, whatever it moves: two may be alike by chance as
+# often as every second time.
+_TRIALS_OF_CHOICES = 16
+_CHOOSING = {
+    *("adaptive_polyphase", "learned_polyphase", "polyphase_choice"),
+    *("argmax", "argmin", "sort", "top_k", "cond"),
+}
 # Weights are drawn anew so many times, should a ReLU be on or off everywhere.
 _DRAWS = 3
 
@@ -50,25 +60,27 @@ def certify(
     - *Folding.* After a pointwise function, such as a ReLU, values that have outgrown a
       few bits are folded back into a small range by a staircase, the same for every
       entry and every shift. So sums stay exact at any depth.
-    - *Inexact operations* (roots, exponentials, a spectral pool, the mean of nine
-      entries) make the whole program run in float64. Their values are compared to 1e-9
-      and marked so, until the next pointwise function folds them into integers.
+    - *Inexact operations* (roots, exponentials, a spectral pool) make the whole program
+      run in float64. Their values are compared to 1e-9 and marked so, until the next
+      pointwise function folds them into integers.
 
     A pointwise map that is the same everywhere cannot make a program depend on places,
     so every refuted shift is refuted for some weights of the same program with such
     maps after its pointwise functions; nor is an identity of linear layers lost, as
     none stands between them. A fold can hide a difference only by making values
     collide. A shift is certified if all entries of the outputs agree in all trials,
-    each with other weights and another image, at least 16 entries in all; every second
-    image is one on which the norms of what strides keep are tied.
+    each with other weights and another image; in every second trial the norms of what
+    strides keep are tied on one of two images. The exact shifts are closed under
+    addition: a note tells of found ones that are not, of which more trials leave fewer.
 
     Args:
         args: trees of arrays or `jax.ShapeDtypeStruct`s; of floating-point leaves only
             the shapes count. A batch of one image is enough.
         image: which argument is the image, or the batch of them.
         spatial: its two spatial axes; None means the two before the last.
-        trials: with weights and images of their own; None means two, or more where the
-            outputs have few entries.
+        trials: with weights and images of their own; None means two, more where the
+            outputs have less than 8 entries, 16 where the program chooses by its data
+            (as polyphase pools do).
         dtype: in which to begin: "float32", which goes on in float64 if an operation is
             inexact; or "float64", where that is known beforehand.
         per_layer: whether every operation has its own verdict, or the outputs alone.
@@ -76,7 +88,10 @@ def certify(
     Raises:
         UserError: no array for an image, or one without two such axes; a function whose
             outputs do not depend on it, or that computes in less than float32.
+        ValueError: a number of trials below 1.
     """
+    if trials is not None:
+        check_count("trials", trials)
     image, spatial, shape = image_of(args, image, spatial)
     position = len(jax.tree.leaves(args[:image]))
     if dtype not in _DTYPES:
@@ -89,7 +104,7 @@ def certify(
                 program = trace(function, *described_args)
                 ran = machine(program, position, spatial, per_layer)
                 _check(ran, kind)
-                count = trials or max(2, -(-_SEEN // max(ran.entries, 1)))
+                count = trials or _trials(program, ran)
                 found, relus = [], []
                 for trial in range(count):
                     if found and not _unrounded(found[-1]) and kind == np.float32:
@@ -99,6 +114,12 @@ def certify(
         if _unrounded(found[-1]):
             break
     return _certificate(ran, found, relus, kind.name)
+
+
+def _trials(program: Program, ran: Machine) -> int:
+    if any(step.operation.name in _CHOOSING for step in program.steps()):
+        return _TRIALS_OF_CHOICES
+    return max(2, -(-_SEEN // max(ran.entries, 1)))
 
 
 def _check(ran: Machine, dtype: np.dtype) -> None:
@@ -166,6 +187,12 @@ def _certificate(
             state = "on" if relu.share else "off"
             notes.append(f"{relu.name}: is {state} everywhere, and so no test of it")
     ends = len(verdicts) - ran.outputs
+    for verdict in verdicts[ends:]:
+        if not is_closed(verdict.invariant):
+            notes.append(
+                f"{verdict.name}: the shifts found are not closed under addition, as "
+                "the exact ones are; more trials leave fewer"
+            )
     return Certificate(
         tuple(verdicts[ends:]), tuple(verdicts[:ends]), dtype, tuple(notes)
     )

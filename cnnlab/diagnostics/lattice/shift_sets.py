@@ -20,6 +20,16 @@ def describe(shifts: Shifts) -> str:
     return f"irregular: {np.count_nonzero(shifts)} of {shifts.size}"
 
 
+def is_closed(shifts: Shifts) -> bool:
+    """Whether with any two shifts their sum is among them, on the torus."""
+    if not describe(shifts).startswith("irregular"):
+        return True
+    return all(
+        np.array_equal(np.roll(shifts, shift, (0, 1)), shifts)
+        for shift in np.argwhere(shifts)
+    )
+
+
 def lattice(shape: tuple[int, int], rows: int, columns: int) -> Shifts:
     """The shifts by multiples of `rows` down and of `columns` to the right."""
     down, right = np.ogrid[: shape[0], : shape[1]]
