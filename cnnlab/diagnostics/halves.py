@@ -36,10 +36,19 @@ def halves(function: Callable, *args, image: int = -1) -> Halves:
             of them shape and dtype alone are read.
 
     Raises:
-        ValueError: no map is on the way of all that the function gives.
+        ValueError: no map is on the way of all that the function gives, or `image` is
+            none of the arguments, or no such array.
     """
+    if not -len(args) <= image < len(args):
+        raise ValueError(f"image {image} is none of the {len(args)} arguments")
     args, image = list(args), range(len(args))[image]
     described = args[image]
+    shape = getattr(described, "shape", None)
+    if shape is None or len(shape) != 4:
+        raise ValueError(
+            "the images must be one array [examples, height, width, channels], got "
+            f"{type(described).__name__ if shape is None else shape}"
+        )
     kept = [None if i == image else arg for i, arg in enumerate(args)]
 
     def traced(examples: int) -> "_Cut":

@@ -46,6 +46,8 @@ class Net:
                 f"features must give maps [{len(images)}, rows, columns, channels] "
                 f"for images {images.shape}, got shape {maps.shape}"
             )
+        if not np.isfinite(maps).all():
+            raise ValueError("features gives maps that are not finite")
         return maps
 
     def outputs_of(self, maps):

@@ -103,3 +103,16 @@ def test_a_function_without_a_map_is_refused():
     x = jnp.ones((2, 8, 8, 1))
     with pytest.raises(ValueError, match="no map of several rows .* images .2, 8, 8"):
         halves(lambda x: x.reshape(len(x), -1).sum(-1, keepdims=True), x)
+
+
+@pytest.mark.parametrize(
+    "images, image, message",
+    [
+        (np.zeros((1, 4, 4, 1)), 5, "image 5 is none of the 1 arguments"),
+        ([1, 2], 0, "must be one array .*got list"),
+        (np.zeros((4, 4, 1)), 0, r"must be one array .*got \(4, 4, 1\)"),
+    ],
+)
+def test_what_are_no_images_is_refused(images, image, message):
+    with pytest.raises(ValueError, match=message):
+        halves(lambda x: x.mean((1, 2)), images, image=image)

@@ -97,6 +97,8 @@ def test_every_published_protocol_is_found_by_name():
         ("shift(circular, 3..-3, all pairs, per image)", "3..-3 is empty"),
         ("shift(circular, -3, all pairs, per image)", "malformed range '-3'"),
         ("shift(circular, a..b, all pairs, per image)", "malformed range 'a..b'"),
+        ("shift(circular, 0..inf, all pairs, per image)", "malformed range '0..inf'"),
+        ("shift(circular, nan..1, all pairs, per image)", "malformed range 'nan..1'"),
         (
             "shift(fourier, 0..1 by 0.3, all pairs, per image)",
             "do not lead from 0 to 1",

@@ -50,3 +50,18 @@ def test_accuracy_under_shifts_asks_about_the_moved_images():
     # What has left the image scores 0 everywhere, for which argmax says class 0: that
     # is right for image 0 alone.
     np.testing.assert_array_equal(got, [1, 1, 0, 1 / 4, 1 / 4])
+
+
+@pytest.mark.parametrize(
+    "images, shift, message",
+    [
+        (np.zeros((2, 8, 8, 1)), (0, 99), r"shift \(0, 99\) is larger .* 8x8"),
+        (np.zeros((8, 8, 1)), (0, 1), "images must be"),
+        (np.full((2, 8, 8, 1), np.nan), (0, 1), "finite"),
+    ],
+)
+def test_accuracy_is_not_asked_of_what_are_no_images(images, shift, message):
+    with pytest.raises(ValueError, match=message):
+        accuracy_under_shifts(
+            lambda x: np.zeros((len(x), 3)), images, np.zeros(2, int), [shift]
+        )

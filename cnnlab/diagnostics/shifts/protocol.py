@@ -59,7 +59,8 @@ class Shift:
             raise ValueError(
                 f"{self.pairs} draws nothing: write per image, and no passes= or seed="
             )
-        if self.pairs == "all pairs" and len(self.grid()) < 2:
+        shifts = self.rows.how_many * self.columns.how_many
+        if self.pairs == "all pairs" and shifts < 2:
             raise ValueError(f"all pairs of {self.written_ranges} need two shifts")
 
     @property

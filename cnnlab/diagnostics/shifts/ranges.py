@@ -1,5 +1,6 @@
 """Evenly spaced displacements along one axis."""
 
+import math
 from typing import NamedTuple
 
 
@@ -46,11 +47,15 @@ class Range(NamedTuple):
                 f"{self.first:g} to {self.last:g}"
             )
 
+    @property
+    def how_many(self) -> int:
+        """How many displacements it has."""
+        return round((self.last - self.first) / self.step) + 1
+
     def values(self) -> list[float]:
         """The displacements in order, whole numbers as integers."""
-        steps = round((self.last - self.first) / self.step)
         # Decimal steps would else leave 1e-17 where 0 is meant.
-        points = (round(self.first + k * self.step, 12) for k in range(steps + 1))
+        points = (round(self.first + k * self.step, 12) for k in range(self.how_many))
         return [int(p) if float(p).is_integer() else p for p in points]
 
     def __str__(self) -> str:
@@ -60,4 +65,6 @@ class Range(NamedTuple):
 
 def _number(text: str) -> float:
     value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not finite")
     return int(value) if value.is_integer() else value

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.ops.arguments import check_count
+
 # From the changes that are made, a number, or one for each image.
 Score = Callable[[frozenset], Any]
 EXACT = 8
@@ -104,6 +106,8 @@ def _check(sites, permutations, seed) -> None:
         raise ValueError("sites: there are none to change")
     if len(set(sites)) < len(sites):
         raise ValueError(f"sites: {sites} has one of them twice")
+    if permutations is not None:
+        check_count("permutations", permutations)
     if permutations is None:
         if len(sites) > EXACT:
             raise ValueError(
