@@ -140,8 +140,10 @@ def _drawings(results: Mapping) -> dict[str, Any]:
 
     caption = (
         "Accuracy where squares are in the place of their class, and half an image "
-        "further down. Bars: 95 % Student intervals over seeds."
+        "further down."
     )
+    if results["arms"][0]["test_accuracy"]["n"] > 1:
+        caption += " Bars: 95 % Student intervals over seeds."
     return {"position_leak": Drawing(position_leak.bars(results), caption)}
 
 

@@ -32,8 +32,8 @@ class AllCnn(MapPerClass, kw_only=True):
         more_convs: whether each stage has a 3x3 convolution more.
         pool: 3x3 at stride 2, after each stage; None gives that stride to the last
             convolution of the stage.
-        width: the share of the paper's maps that every layer but the last has, from 0.01
-            to 1: of 96 the nearest whole number, of 192 twice that.
+        width: the share of the paper's maps that every layer but the last has, from
+            0.01 to 1: of 96 the nearest whole number, of 192 twice that.
     """
 
     num_classes: int = 10

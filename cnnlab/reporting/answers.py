@@ -14,6 +14,7 @@ from cnnlab.reporting.wording import (
 
 # Beyond these a sentence that names each arm is no longer read.
 _NAMED_ARMS = 4
+_ONE_SEED = "With one seed no difference can be told from chance."
 
 
 def best_arm(results: Mapping, name: str = "test_accuracy") -> Mapping:
@@ -24,10 +25,13 @@ def best_arm(results: Mapping, name: str = "test_accuracy") -> Mapping:
 def answer(results: Mapping) -> str:
     """What the comparison shows: its own words where it has any, else a sentence for
     test accuracy, and one for each other metric that was compared."""
-    if results.get("answer"):
-        return results["answer"]
     arms = results["arms"]
     first = arms[0]["test_accuracy"]
+    if results.get("answer"):
+        told = [results["answer"]]
+        if first["n"] == 1 and len(arms) > 1:
+            told.append(_ONE_SEED)
+        return " ".join(told)
     if len(arms) == 1:
         figures = _figures(first)
         return f"{arms[0]['name']} has a mean test accuracy of {figures}."
@@ -35,7 +39,7 @@ def answer(results: Mapping) -> str:
     metrics = list(dict.fromkeys(["test_accuracy", *compared]))
     sentences = [_best(results, name) for name in metrics]
     if first["n"] == 1:
-        sentences.append("With one seed no difference can be told from chance.")
+        sentences.append(_ONE_SEED)
     return " ".join(sentences)
 
 

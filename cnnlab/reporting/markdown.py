@@ -44,8 +44,11 @@ def _section(folder: str, results: Mapping) -> list[str]:
         f"## {results['dataset']['name']}, {models}",
         answers.answer(results),
         table(*tables.summary_rows(results)),
-        "± is half the width of a 95 % Student interval over seeds.",
+        tables.interval_note(results),
     ]
+    for own in results.get("tables", ()):
+        parts.append(f"**{own['title']}**")
+        parts += [table(own["header"], own["rows"]), own["note"]]
     header, rows = shift_maps.rows(results)
     if rows:
         parts += [table(header, rows), f"Measured by {shift_maps.specs(results)}."]

@@ -64,7 +64,7 @@ def answer(results: Mapping) -> str:
     if blind:
         sentences.append(
             f"Under {wording.listed(blind)} padding nets score the same wherever the "
-            "squares are: they know of order alone."
+            "squares are: place tells them nothing."
         )
     for name, leak in leaks.items():
         if name not in blind:
@@ -108,7 +108,7 @@ def table(results: Mapping) -> dict:
             "on the same images half an image further down, where the other class' "
             "squares are; then both as published. Leak: the first less the second; 0 "
             "says that the net cannot tell the places apart. Ours: mean ± half of the "
-            "95 % interval over seeds. "
+            "95 % interval over seeds, if there are several. "
             "Published: Kayhan and van Gemert, 2020, mean ± deviation over ten starts; "
             "their generator starts from the same seed in each call, so that test "
             "images were trained on, while ours has no image twice; their circular "
