@@ -166,10 +166,6 @@ class Comparison:
                 note=f"rate {rate:g}{together}",
             )
             records = self.training_run(job, checkpoints).train(engine)
-        for record in records:
-            # Seeds that are trained together are timed together.
-            if record["step_seconds"] is not None:
-                record["step_seconds"] /= len(job.seeds)
         self._keep(job, records)
         return records
 

@@ -42,6 +42,10 @@ def _version(package: str) -> str | None:
 
 
 def _cpu_threads() -> int:
+    # What XLA heeds before it counts.
+    given = os.environ.get("NPROC", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

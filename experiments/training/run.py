@@ -334,6 +334,7 @@ class TrainingRun:
             "learning_rate": job.recipe.learning_rate,
             "validation_accuracy": validated[-1] if validated else None,
             "params_hash": checkpoint.params_hash(net["params"]),
+            # Seeds that are trained together are timed together.
             "seconds": self._seconds / len(job.seeds),
-            "step_seconds": self._step_seconds,
+            "step_seconds": self._step_seconds and self._step_seconds / len(job.seeds),
         }

@@ -108,6 +108,12 @@ def _recipes(
         )
     for size in sizes:
         remaining = images_to_train_on(recipe, size)
+        if recipe.patience and remaining == size:
+            raise UserError(
+                "sizes",
+                f"{size} holds out none of its images; there is nothing by which to "
+                "stop",
+            )
         batches[size] = recipe.batch_size
         if remaining < recipe.batch_size:
             together = math.lcm(recipe.accumulate, jax.device_count())

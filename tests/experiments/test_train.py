@@ -18,6 +18,7 @@ from cnnlab.models import load_pretrained
 from cnnlab.training import checkpoint
 from experiments import export, train
 from experiments.harness import compile_cache, event_files, flags
+from experiments.harness.environment import environment
 from experiments.harness.workdir import WorkDirectory
 from experiments.training import run as training_run
 from experiments.training.early_stopping import Patience
@@ -193,6 +194,13 @@ def refused(workdir, message, **changes):
     with pytest.raises(UserError, match=f"^{message}") as caught:
         run(workdir, **changes)
     assert "\n" not in str(caught.value)
+
+
+def test_threads_that_xla_is_given_are_those_that_are_recorded(monkeypatch):
+    monkeypatch.setenv("NPROC", "7")
+    assert environment()["cpu_threads"] == 7
+    monkeypatch.setenv("NPROC", "none")
+    assert environment()["cpu_threads"] == len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(

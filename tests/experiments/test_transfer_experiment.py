@@ -377,6 +377,10 @@ def test_a_finished_run_is_read_and_one_from_another_backbone_refused(
             {"sizes": (1,), "validation_fraction": 0.9},
             "sizes: 1 leaves 0 images to train on, too few",
         ),
+        (
+            {"sizes": (4, 60), "validation_fraction": 0.1, "patience": 2},
+            "sizes: 4 holds out none of its images; there is nothing by which to stop",
+        ),
         ({"freeze": ("Conv_0", "Conv_0")}, "freeze: Conv_0 is given twice"),
         (
             {"freeze": ("Conv_0", "conv_1")},
