@@ -25,8 +25,8 @@ time of a step of all_cnn_c (1.3 seconds).
 
   python -m experiments.stride_vs_pooling --variants=a,b,c --width=1 \\
       --dataset=cifar10 --train_examples=none --validation_fraction=0.1 \\
-      --recipe=all_cnn --optimizer=none --batch_size=none \\
-      --learning_rates=0.25,0.1,0.05,0.01
+      --recipe=all_cnn --optimizer=none --batch_size=none --pixels=standard \\
+      --learning_rates=0.25,0.1,0.05,0.01 --seeds=5 --rate_seeds=1
 """
 
 import dataclasses
@@ -75,8 +75,7 @@ class Config(ComparisonFlags):
     train_examples: int | None = flags.field(
         6_000, "training images to use, validation included; none means all"
     )
-    # The ReLU on the scores goes dead where a net without norms, under so much dropout,
-    # learns too fast before it has found anything; by momentum it takes long to begin.
+    # By momentum a net without norms, under so much dropout, takes long to begin.
     optimizer: str | None = flags.field(
         "adam",
         "how the gradient is followed; none means the recipe's",
@@ -84,10 +83,18 @@ class Config(ComparisonFlags):
     )
     batch_size: int | None = flags.field(32, "images per step; none means the recipe's")
     learning_rates: tuple[float, ...] = flags.field(
-        (0.001, 0.002),
+        (0.002, 0.004),
         "peak rates to choose from, by validation accuracy, for each arm",
     )
-    rate_seeds: int = flags.field(2, "seeds on which each rate is tried")
+    seeds: int = flags.field(4, "seeds per arm; seeds are 0 to this less one")
+    # All, as at a rate that is too high the ReLU on the scores goes dead for some.
+    rate_seeds: int = flags.field(4, "seeds on which each rate is tried")
+    pixels: str = flags.field(
+        "unit",
+        "what the net is given: standard, each channel with mean 0 and deviation 1 "
+        "over the training images; unit, 0 to 1, so that black is what zero padding is",
+        choices=("standard", "unit"),
+    )
     reach: int = flags.field(
         3, "pixels each way that test images are moved, at all shifts"
     )
