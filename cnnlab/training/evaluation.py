@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -18,6 +20,22 @@ Images = UInt8[np.ndarray, "examples height width channels"]
 Logits = Float[np.ndarray, "examples classes"]
 
 
+# As many small images as keep a CPU busy, and of larger ones no more pixels than that:
+# a net's maps grow with them.
+_MOST_IMAGES = 500
+_MOST_PIXELS = _MOST_IMAGES * 64 * 64
+
+
+def images_at_once(image_shape: Sequence[int]) -> int:
+    """How many images of this height, width and channels are scored together.
+
+    500 of up to 64x64 pixels, fewer of larger ones: 40 of 224x224. It depends on
+    nothing else, so that a net's logits are the same bits wherever it is scored.
+    """
+    pixels = math.prod(image_shape[:2])
+    return max(1, min(_MOST_IMAGES, _MOST_PIXELS // pixels))
+
+
 class Score(NamedTuple):
     """The mean loss, and the share of examples that are right."""
 
@@ -29,20 +47,22 @@ class Score(NamedTuple):
 class Predictor:
     """The function from uint8 images to float32 logits, in evaluation mode.
 
-    It takes any number of images and works in batches of `batch_size`.
+    It takes any number of images and works in batches of `batch_size`, by default
+    `images_at_once`. Logits depend on it by rounding alone.
     """
 
     model: nn.Module
     variables: Any
     scaling: Scaling
-    batch_size: int = 500
+    batch_size: int | None = None
 
     def __call__(self, images: Images) -> Logits:
+        size = self.batch_size or images_at_once(images.shape[1:])
         logits = []
-        for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
             # One compiled shape for all: a batch that is short is filled up and cut.
-            missing = self.batch_size - len(batch)
+            missing = size - len(batch)
             full = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
             scores = _predict(self.model, self.variables, self.scaling, full)
             logits.append(np.asarray(scores)[: len(batch)])
@@ -54,7 +74,11 @@ class Predictor:
 
 
 def predictor(
-    model: nn.Module, variables: Any, scaling: Scaling, *, batch_size: int = 500
+    model: nn.Module,
+    variables: Any,
+    scaling: Scaling,
+    *,
+    batch_size: int | None = None,
 ) -> Predictor:
     """The `Predictor` of a net, which knows what it is made of."""
     return Predictor(model, variables, scaling, batch_size)

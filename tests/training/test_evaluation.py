@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from cnnlab.training import evaluate, predictor, score
+from cnnlab.training import evaluate, evaluation, predictor, score
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,27 @@ def test_one_shape_is_compiled_whatever_the_number_of_images(trained):
     for count in (8, 3, tiny.EXAMPLES):
         assert predict(tiny.split().images[:count]).shape == (count, tiny.CLASSES)
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("side, most", [(6, 500), (64, 500), (224, 41), (1500, 1)])
+def test_large_images_are_scored_few_at_a_time(monkeypatch, side, most):
+    """A training step of eight of 224x224 must not be followed by 500 of them."""
+    seen = []
+
+    def probe(model, variables, scaling, images):
+        seen.append(len(images))
+        return images[:, 0, 0, :1].astype(np.float32)
+
+    monkeypatch.setattr(evaluation, "_predict", probe)
+    column = np.arange(most + 1, dtype=np.int64) % 256
+    images = np.broadcast_to(
+        column.astype(np.uint8)[:, None, None, None], (most + 1, side, side, 3)
+    )
+    logits = predictor(None, None, None)(images)
+    np.testing.assert_array_equal(logits[:, 0], column)
+    assert len(set(seen)) == 1
+    assert seen[0] <= most and seen[0] * side**2 <= max(500 * 64**2, side**2)
+    assert len(seen) == -(-len(images) // seen[0])
 
 
 def test_evaluate_gives_the_score_of_its_logits(trained):
