@@ -94,7 +94,11 @@ class Snapshots:
             ended.result()
 
     def restore(
-        self, like: Any = None, on_damage: Callable[[str], None] = lambda line: None
+        self,
+        like: Any = None,
+        on_damage: Callable[[str], None] = lambda line: None,
+        *,
+        anew: bool = False,
     ) -> Restored | None:
         """The newest checkpoint that is intact; None where there is none at all.
 
@@ -102,10 +106,12 @@ class Snapshots:
             like: as in `checkpoint.restore`.
             on_damage: is told of each damaged one, in a line. They are renamed to
                 `<step>.damaged` where an older one is intact, until saved again.
+            anew: whether all may be damaged: they are renamed then too, and this gives
+                None.
 
         Raises:
-            UserError: about `workdir`: every checkpoint is damaged, or one is of
-                another tree.
+            UserError: about `workdir`: every checkpoint is damaged, and `anew` is not
+                set, or one is of another tree.
         """
         self.wait()
         found, damaged = None, {}
@@ -118,7 +124,7 @@ class Snapshots:
         instead = f"; that of step {found.step} is used" if found else ""
         for step, error in damaged.items():
             on_damage(self._damage(step, error) + instead)
-        if damaged and found is None:
+        if damaged and found is None and not anew:
             raise UserError(
                 "workdir",
                 f"every checkpoint in '{self._folder}' is damaged; remove it to begin "

@@ -107,7 +107,7 @@ class RunCheckpoints(contextlib.AbstractContextManager):
         on_damage: Callable[[str], None],
         needed: Callable[[Mapping[str, Any]], int] = lambda notes: 0,
     ) -> Position | None:
-        """The last position that all seeds have; None where there is none.
+        """The last position that all seeds have whole; None where there is none.
 
         Checkpoints of later steps are removed: they are made again.
 
@@ -119,7 +119,7 @@ class RunCheckpoints(contextlib.AbstractContextManager):
                 as the same steps make it again.
 
         Raises:
-            UserError: no checkpoint of some seed is whole, or they are of another run.
+            UserError: they are of another run.
         """
         likes = [self._tree(state, jax.eval_shape(Totals.none)) for state in like]
         while True:
@@ -179,7 +179,7 @@ class RunCheckpoints(contextlib.AbstractContextManager):
         """The last checkpoint of each seed, all of one step or all none."""
         while True:
             found = [
-                store.restore(like, on_damage)
+                store.restore(like, on_damage, anew=True)
                 for store, like in zip(self._stores.values(), likes, strict=True)
             ]
             for seed, each in zip(self._stores, found, strict=True):

@@ -344,11 +344,21 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_used(
     assert_same(stopped, results, uninterrupted)
 
 
-def test_seeds_whose_checkpoints_are_all_damaged_are_told(stopped):
+def test_a_seed_whose_checkpoints_are_all_damaged_is_told_and_begun_anew(
+    stopped, uninterrupted, capsys
+):
     damage(stopped, 1, 8)
     damage(stopped, 1, 4)
-    with pytest.raises(UserError, match="^workdir: every checkpoint in .*seed1"):
-        run(stopped)
+    results = run(stopped, progress="lines")
+    told = capsys.readouterr().err.splitlines()
+    said = [line for line in told if "seed1" in line and "is damaged (" in line]
+    assert ["step 8 in" in said[0], "step 4 in" in said[1], len(said)] == [
+        True,
+        True,
+        2,
+    ]
+    assert "no whole checkpoint is left of every seed; the run begins anew" in told
+    assert_same(stopped, results, uninterrupted)
 
 
 def test_seeds_go_back_to_where_all_of_them_were(stopped, uninterrupted):

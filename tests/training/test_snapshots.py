@@ -255,6 +255,17 @@ def test_a_run_does_not_begin_anew_where_all_is_damaged(tmp_path):
             snapshots.restore_step(2)
 
 
+def test_a_run_begins_anew_where_that_is_asked_for(tmp_path):
+    damage(saved(tmp_path, 1), 1)
+    said = []
+    with Snapshots(tmp_path) as snapshots:
+        assert snapshots.restore(on_damage=said.append, anew=True) is None
+        assert snapshots.steps == ()
+    assert len(said) == 1 and "step 1" in said[0]
+    # What only seems damaged to this version of a library is not lost.
+    assert names(tmp_path) == ["1.damaged"]
+
+
 def test_leftovers_of_a_killed_process_go(tmp_path):
     saved(tmp_path, 1)
     shutil.copytree(tmp_path / "1", tmp_path / "2.partial" / "whole")
