@@ -5,17 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Float
 
+from cnnlab.diagnostics import per_image
 from cnnlab.diagnostics.folding import Site, measure_of, sites_of
 from cnnlab.diagnostics.over_images import over_images
+from cnnlab.diagnostics.per_image import PerImage
 from cnnlab.diagnostics.places import Place
+from cnnlab.diagnostics.specs import spec_of
 from cnnlab.diagnostics.text_table import aligned, written
 from cnnlab.diagnostics.waves import FILTERABLE
-from cnnlab.statistics.intervals import Interval, mean_interval
-
-Shares = Float[np.ndarray, " examples"]
+from cnnlab.statistics.intervals import Interval
 
 # Of the output's energy; what an operation gives in another lowering differs by less.
 _SAME = 1e-4
@@ -42,8 +41,8 @@ class Row:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     stride: tuple[float, float]
-    above: Shares | None
-    folded: Shares | None
+    above: PerImage | None
+    folded: PerImage | None
 
     def interval(self, share: str, confidence: float = 0.95) -> Interval | None:
         """Student's interval of the mean over images; None without finite shares.
@@ -51,10 +50,7 @@ class Row:
         Args:
             share: "above" or "folded".
         """
-        shares = getattr(self, share)
-        if shares is None or not np.isfinite(shares).all():
-            return None
-        return mean_interval(shares, confidence)
+        return per_image.interval_of(getattr(self, share), confidence)
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -65,14 +61,10 @@ class Row:
             "input_shape": list(self.input_shape),
             "output_shape": list(self.output_shape),
             "stride": list(self.stride),
-            **{share: self._share_as_json(share) for share in ("above", "folded")},
-        }
-
-    def _share_as_json(self, share):
-        shares, interval = getattr(self, share), self.interval(share)
-        return {
-            "interval": interval and interval._asdict(),
-            "shares": interval and shares.tolist(),
+            **{
+                share: per_image.as_json("shares", getattr(self, share))
+                for share in ("above", "folded")
+            },
         }
 
 
@@ -81,7 +73,7 @@ class Aliasing:
     """The places where maps are thinned, in the order in which they run.
 
     Attributes:
-        spec: what was asked, enough to ask it again.
+        spec: what gives these numbers again, by `measuring.measure`.
     """
 
     spec: str
@@ -166,8 +158,8 @@ def meter(
         sites = sites_of(over)
         found = over.measured(measure_of(over, sites, boundary))
     rows = tuple(_row(site, index, found) for index, site in enumerate(sites))
-    examples = len(over.images)
-    return Aliasing(f"aliasing({boundary}, {examples} images)", rows)
+    spec = spec_of("aliasing", boundary=boundary, **over.named_image)
+    return Aliasing(spec, rows)
 
 
 def _row(site: Site, index: int, found) -> Row:

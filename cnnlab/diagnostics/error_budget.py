@@ -8,6 +8,7 @@ from jaxtyping import Num
 
 from cnnlab.diagnostics.predictions import Images, Logits, Predict, checked_images
 from cnnlab.diagnostics.roll_variances import Net, Variances, variances
+from cnnlab.diagnostics.specs import spec_of
 from cnnlab.ops.arguments import check_choice, check_count, check_integer
 from cnnlab.statistics.intervals import Interval, mean_interval
 
@@ -22,7 +23,7 @@ class Budget:
     """The variance of a net's outputs over shifts, by cause; causes sum to the total.
 
     Attributes:
-        spec: the options that give these numbers again.
+        spec: what gives these numbers again, by `measuring.measure`.
         power: the sum of squares of each image's outputs, unmoved.
         total, aliasing, boundary, head: variances of each image, in squares of the
             outputs' unit. `boundary` and `head` are covariances, and below 0 where one
@@ -126,9 +127,12 @@ def error_budget(
     boundary = total - aliasing - head
     if net.features is None:
         boundary = head = None
-    written = None if multiples is None else tuple(map(int, multiples))
-    stride = strides[0] if strides[0] == strides[1] else strides
-    spec = f"error_budget(stride={stride}, multiples={written}, outputs={outputs!r})"
+    options = {
+        "stride": strides[0] if strides[0] == strides[1] else strides,
+        "multiples": None if multiples is None else tuple(map(int, multiples)),
+        "outputs": outputs,
+    }
+    spec = spec_of("error_budget", **options)
     return Budget(spec, power, total, aliasing, boundary, head)
 
 

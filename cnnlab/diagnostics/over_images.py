@@ -26,6 +26,7 @@ class OverImages:
         images: all of them.
         batch: how many the program takes, at least two, so that their axis is told from
             axes of one entry.
+        image: which of the function's arguments they are, of how many `arguments`.
         places: of every value that depends on the images; None where it is unknown.
     """
 
@@ -35,6 +36,13 @@ class OverImages:
     batch: int
     leaves: Sequence[Any]
     position: int
+    image: int
+    arguments: int
+
+    @property
+    def named_image(self) -> dict[str, int]:
+        """The option `image` where it has to be given: not the last of the args."""
+        return {} if self.image == self.arguments - 1 else {"image": self.image}
 
     def measured(self, measure: Measure) -> dict[Any, np.ndarray]:
         """What `measure` gives, for all images; it is compiled once."""
@@ -85,7 +93,10 @@ def over_images(
         raise TypeError(f"function cannot be traced by JAX: {first}") from error
     position = len(jax.tree.leaves(list(args[:image])))
     places = places_of(program, position)
-    return OverImages(program, places, images, batch, jax.tree.leaves(some), position)
+    leaves = jax.tree.leaves(some)
+    return OverImages(
+        program, places, images, batch, leaves, position, image, len(args)
+    )
 
 
 def floating(images: np.ndarray) -> np.ndarray:

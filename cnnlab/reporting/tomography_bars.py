@@ -65,7 +65,8 @@ def caption(arm: Mapping, transformation: str, model: str) -> str:
         "is from moving along, by everything up to it: 0 where it moves exactly as the "
         "image does, 1 where it does so no more than by chance. Where entries have no "
         "place any more, the squared rate at which they change, relative to their "
-        f"square.{bars} Measured by {arm['tomography']['spec']}."
+        f"square. Mean over {wording.count(arm['tomography']['examples'])} test images."
+        f"{bars} Measured by {arm['tomography']['spec']}."
     )
 
 

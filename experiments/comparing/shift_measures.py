@@ -33,7 +33,8 @@ def accuracy_along(offsets: Sequence[int], examples: int) -> Measure:
             [(0, offset) for offset in offsets],
         )
         return {
-            "shift_accuracy": found.tolist(),
+            "shift_accuracy": found.accuracy.tolist(),
+            "shift_spec": found.spec,
             "shift_examples": min(examples, len(dataset.test.labels)),
         }
 
@@ -45,6 +46,7 @@ def accuracy_along(offsets: Sequence[int], examples: int) -> Measure:
             "shift_accuracy": {
                 "shifts": list(offsets),
                 "axis": "horizontal",
+                "spec": seeds[0]["shift_spec"],
                 "examples": seeds[0]["shift_examples"],
                 "mean": [row["mean"] for row in rows],
                 "low": [row["low"] for row in rows] if bounded else None,

@@ -95,7 +95,11 @@ def tomography(transformations: Sequence[str], examples: int) -> Measure:
             transformations=transformations,
         )
         layers = {name: _layers(found.layers(name)) for name in transformations}
-        return {"tomography_spec": found.spec, "tomography_layers": layers}
+        return {
+            "tomography_spec": found.spec,
+            "tomography_examples": len(images),
+            "tomography_layers": layers,
+        }
 
     def of_arm(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         by_seed = [seed["tomography_layers"] for seed in seeds]
@@ -109,7 +113,12 @@ def tomography(transformations: Sequence[str], examples: int) -> Measure:
             ]
             for name in transformations
         }
-        return {"tomography": {"spec": seeds[0]["tomography_spec"], "layers": layers}}
+        row = {
+            "spec": seeds[0]["tomography_spec"],
+            "examples": seeds[0]["tomography_examples"],
+            "layers": layers,
+        }
+        return {"tomography": row}
 
     return Measure("tomography", of_net, of_arm)
 

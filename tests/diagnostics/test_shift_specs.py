@@ -23,6 +23,7 @@ SPECS = [
     "engstrom_2019(attack='grid', pixels=3, degrees=30.0, translations=2, angles=3)",
     "engstrom_2019(attack='worst_of_3', pixels=1, degrees=10, seed=2)",
     "engstrom_2019(attack='random', pixels=3, degrees=30, seed=0)",
+    "accuracy(motion='zero', shifts=((0, -2), (1, 0)))",
 ]
 
 
@@ -88,7 +89,7 @@ def test_ranges_hold_both_ends_and_say_zero_where_it_is_meant():
 
 def test_every_published_protocol_is_found_by_name():
     names = {"zhang_2019", "chaman_2021", "azulay_2019", "engstrom_2019"}
-    assert set(shifts.protocols) == names
+    assert set(shifts.protocols) == {*names, "accuracy"}
 
 
 @pytest.mark.parametrize(

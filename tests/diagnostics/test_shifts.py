@@ -45,17 +45,24 @@ def test_accuracy_under_shifts_asks_about_the_moved_images():
     def predict(images):
         return images.sum(axis=(1, 3)).astype(np.float32)
 
-    shifts = [(0, 0), (1, 0), (0, 1), (0, -1), (0, 4)]
-    got = accuracy_under_shifts(predict, images, labels, shifts)
-    # What has left the image scores 0 everywhere, for which argmax says class 0: that
-    # is right for image 0 alone.
-    np.testing.assert_array_equal(got, [1, 1, 0, 1 / 4, 1 / 4])
+    shifts = [(0, 0), (1, 0), (0, 1), (0, -1), (0, 3)]
+    got = accuracy_under_shifts(predict, images, labels, shifts, batch_size=3)
+    # Where nothing is left the scores are 0, for which argmax says class 0: that is
+    # right for image 0 alone, which goes when images move to the left.
+    np.testing.assert_array_equal(got.accuracy, [1, 1, 0, 1 / 4, 0])
+    assert got.shifts == tuple(shifts)
+    around = accuracy_under_shifts(predict, images, labels, shifts, motion="circular")
+    np.testing.assert_array_equal(around.accuracy, [1, 1, 0, 0, 0])
+    assert [(one.mean, one.n) for one in around.intervals[:2]] == [(1, 4), (1, 4)]
 
 
 @pytest.mark.parametrize(
     "images, shift, message",
     [
-        (np.zeros((2, 8, 8, 1)), (0, 99), r"shift \(0, 99\) is larger .* 8x8"),
+        (np.zeros((2, 8, 8, 1)), (0, 99), "8x8 go from -7 to 7 in dx, got 99"),
+        (np.zeros((2, 8, 8, 1)), (0, 0.5), "zero shifts go by whole pixels"),
+        (np.zeros((2, 8, 8, 1)), (0,), r"must be pairs \(dy, dx\), got"),
+        (np.zeros((2, 8, 8, 1)), (0, np.nan), r"must be pairs \(dy, dx\), got"),
         (np.zeros((8, 8, 1)), (0, 1), "images must be"),
         (np.full((2, 8, 8, 1), np.nan), (0, 1), "finite"),
     ],

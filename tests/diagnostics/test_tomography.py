@@ -202,7 +202,7 @@ def test_any_predict_is_asked_by_small_steps():
             predict, _NOISE, transformation, step=1e-5, batch_size=2
         )
         exact = found.of(transformation)[-1].cumulative
-        np.testing.assert_allclose(steps, exact, rtol=1e-4)
+        np.testing.assert_allclose(steps.errors, exact, rtol=1e-4)
 
 
 def _blob(size=41):
@@ -297,7 +297,7 @@ def test_batches_and_rows_are_chosen_without_changing_any_number():
     text = json.loads(json.dumps(whole.as_json(), allow_nan=False))
     assert {row["kind"] for row in text["rows"]} == {"map", "invariant"}
     assert text["rows"][0]["cumulative"]["interval"]["n"] == 3
-    assert "max_pool" in str(whole) and "3 images" in whole.spec
+    assert "max_pool" in str(whole) and "centre=(7.5, 7.5)" in whole.spec
 
 
 class _Modules(nn.Module):
@@ -375,7 +375,7 @@ def test_every_operation_of_a_model_has_its_errors(name):
         )
         logits = invariance_error(
             jax.jit(lambda x: model.apply(variables, x)), images, step=3e-4
-        )
+        ).errors
     for row in found.rows:
         assert row.kind != "unknown"
         for errors in (row.own, row.cumulative):

@@ -5,7 +5,7 @@
 Functions of any `predict(images) -> logits`.
 """
 
-from cnnlab.diagnostics.shifts.accuracy import accuracy_under_shifts
+from cnnlab.diagnostics.shifts.accuracy import Accuracy, accuracy_under_shifts
 from cnnlab.diagnostics.shifts.azulay import Jaggedness, azulay_2019
 from cnnlab.diagnostics.shifts.consistency import Consistency, consistency
 from cnnlab.diagnostics.shifts.engstrom import Robustness, engstrom_2019
@@ -25,6 +25,7 @@ from cnnlab.diagnostics.shifts.published import chaman_2021, zhang_2019
 from cnnlab.diagnostics.shifts.ranges import Range
 
 __all__ = [
+    "Accuracy",
     "Consistency",
     "Grid",
     "Jaggedness",

@@ -8,7 +8,7 @@ from cnnlab.diagnostics.shifts.protocol import Shift
 from cnnlab.diagnostics.shifts.ranges import Range
 from cnnlab.ops.registry import Registry
 
-# Published protocols: functions of their options that give a protocol.
+# Functions of their options that give a protocol: published ones, and accuracy.
 protocols = Registry("protocol")
 
 FORM = "shift(MOTION, FIRST..LAST, PAIRS, per image)"

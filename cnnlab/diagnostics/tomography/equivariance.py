@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from cnnlab.diagnostics.operation import Operation
 from cnnlab.diagnostics.over_images import OverImages, over_images
+from cnnlab.diagnostics.specs import spec_of
 from cnnlab.diagnostics.tomography.generators import (
     checked_centre,
     checked_transformations,
@@ -102,13 +103,9 @@ def equivariance_error(
         for name in names
         for index, site in enumerate(sites)
     )
-    boundaries = ", ".join(f"{name} {motions[name][0].boundary}" for name in names)
-    y, x = (f"{side:g}" for side in centre)
-    examples = len(over.images)
-    return Tomography(
-        f"equivariance_error({boundaries}, centre {y} {x}, {examples} images)",
-        tuple(rows),
-    )
+    options = dict(transformations=names, boundary=boundary, centre=centre)
+    spec = spec_of("equivariance_error", **options, **over.named_image)
+    return Tomography(spec, tuple(rows))
 
 
 def _sites(over: OverImages, only) -> list[Site]:

@@ -2,7 +2,6 @@
 trace."""
 
 import numpy as np
-from jaxtyping import Float
 
 from cnnlab.diagnostics.over_images import floating
 from cnnlab.diagnostics.places import Place
@@ -13,12 +12,14 @@ from cnnlab.diagnostics.predictions import (
     checked_images,
     logits_of,
 )
+from cnnlab.diagnostics.specs import spec_of
 from cnnlab.diagnostics.tomography.generators import (
     checked_centre,
     checked_transformations,
     motions_of,
     moved,
 )
+from cnnlab.diagnostics.tomography.results import Invariance
 from cnnlab.ops.arguments import check_count, check_number
 
 
@@ -31,7 +32,7 @@ def invariance_error(
     centre: tuple[float, float] | None = None,
     step: float = 1e-2,
     batch_size: int = 256,
-) -> Float[np.ndarray, " examples"]:
+) -> Invariance:
     """Each image's squared rate of change of the logits, relative to their square.
 
     With f = `predict`, the generator G of each motion and h = `step`,
@@ -77,7 +78,8 @@ def invariance_error(
             change += _energy((ahead - behind) / (2 * step))
         nothing = (change == 0) & (size == 0)
         errors.append(np.divide(change, size, out=np.zeros_like(size), where=~nothing))
-    return np.concatenate(errors)
+    options = dict(transformation=name, boundary=boundary, centre=centre, step=step)
+    return Invariance(spec_of("invariance_error", **options), np.concatenate(errors))
 
 
 def _energy(logits: np.ndarray) -> np.ndarray:

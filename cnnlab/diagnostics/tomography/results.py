@@ -1,17 +1,13 @@
 """What tomography found, as rows."""
 
 import dataclasses
-import math
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
+from cnnlab.diagnostics import per_image
+from cnnlab.diagnostics.per_image import PerImage
 from cnnlab.diagnostics.places import Place
 from cnnlab.diagnostics.text_table import aligned, written
-from cnnlab.statistics.intervals import Interval, mean_interval
-
-Errors = Float[np.ndarray, " examples"]
+from cnnlab.statistics.intervals import Interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +29,8 @@ class Row:
     operation: str
     shape: tuple[int, ...]
     place: Place | None
-    cumulative: Errors | None
-    own: Errors | None
+    cumulative: PerImage | None
+    own: PerImage | None
 
     @property
     def kind(self) -> str:
@@ -49,10 +45,7 @@ class Row:
         Args:
             view: "cumulative" or "own".
         """
-        errors = getattr(self, view)
-        if errors is None or not np.isfinite(errors).all():
-            return None
-        return mean_interval(errors, confidence)
+        return per_image.interval_of(getattr(self, view), confidence)
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values; what is no number is null."""
@@ -63,14 +56,10 @@ class Row:
             "shape": list(self.shape),
             "kind": self.kind,
             **(Place(0) if self.place is None else self.place).as_json(),
-            **{view: self._view_as_json(view) for view in ("cumulative", "own")},
-        }
-
-    def _view_as_json(self, view: str):
-        errors, interval = getattr(self, view), self.interval(view)
-        return {
-            "interval": interval and interval._asdict(),
-            "errors": None if errors is None else list(map(_number, errors)),
+            **{
+                view: per_image.as_json("errors", getattr(self, view))
+                for view in ("cumulative", "own")
+            },
         }
 
 
@@ -79,7 +68,7 @@ class Tomography:
     """The rows of all transformations, each in the order in which the operations run.
 
     Attributes:
-        spec: what was asked, enough to ask it again.
+        spec: what gives these numbers again, by `measuring.measure`.
     """
 
     spec: str
@@ -121,5 +110,18 @@ class Tomography:
         return "\n\n".join((self.spec, *(f"{n}\n{self.table(n)}" for n in names)))
 
 
-def _number(value) -> float | None:
-    return float(value) if math.isfinite(value) else None
+@dataclasses.dataclass(frozen=True, eq=False)
+class Invariance:
+    """How fast what a function says changes under one transformation.
+
+    Attributes:
+        spec: what gives these numbers again, by `measuring.measure`.
+        errors: of each image.
+    """
+
+    spec: str
+    errors: PerImage
+
+    def interval(self, confidence: float = 0.95) -> Interval | None:
+        """Student's interval of the mean over images; None without finite errors."""
+        return per_image.interval_of(self.errors, confidence)
