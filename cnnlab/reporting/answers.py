@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from cnnlab.reporting.wording import (
     CONFIDENCE,
     PERCENT,
-    about_seeds,
     listed,
     metric,
     percent,
     seeds,
 )
+from cnnlab.statistics.sentences import about_seeds
 
 # Beyond these a sentence that names each arm is no longer read.
 _NAMED_ARMS = 4

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from cnnlab.statistics import sentences
+
 ABSENT = "–"
-_COUNTED_SEEDS = 1000
 _METRICS = {
     "circular_consistency": "consistency under circular shifts",
     "zero_consistency": "consistency under shifts with zeros",
@@ -41,23 +42,15 @@ def count(number: int | None) -> str:
 
 def probability(p: float | None) -> str:
     """A p-value with three decimals, or the bound it is below."""
-    if p is None:
-        return ABSENT
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return ABSENT if p is None else sentences.probability(p)
 
 
 def seeds_needed(number: int | None) -> str:
     """The number of seeds, or the bound it is above."""
     if number is None:
         return ABSENT
-    return f"> {_COUNTED_SEEDS:,}" if number > _COUNTED_SEEDS else count(number)
-
-
-def about_seeds(needed: int) -> str:
-    """How many seeds that is, roughly: "about 25 seeds"."""
-    if needed > _COUNTED_SEEDS:
-        return f"more than {_COUNTED_SEEDS:,} seeds"
-    return f"about {seeds(needed)}"
+    most = sentences.COUNTED_SEEDS
+    return f"> {most:,}" if number > most else count(number)
 
 
 def metric(name: str) -> str:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from scipy.special import ndtri, stdtrit
 
 from cnnlab.statistics.intervals import check_confidence
-from cnnlab.statistics.paired import checked_pairs
+from cnnlab.statistics.paired import check_arms, checked_pairs
 
 # Examples that are drawn at once: they fit a cache, whatever the number of draws.
 _DRAWN_AT_ONCE = 200_000
@@ -54,11 +54,13 @@ def crossed_bootstrap(
         deviation: the standard deviation of the draws, not stretched; None likewise.
 
     Raises:
-        ValueError: arms of unequal shapes, values that are not finite, too few draws.
+        ValueError: fewer than two arms, arms of unequal shapes, values that are not
+            finite, too few draws.
     Source: Owen (2007), "The pigeonhole bootstrap", https://arxiv.org/abs/0712.1111;
     Hesterberg (2015), "What teachers should know about the bootstrap", widens the
     percentiles' levels by the same factors, which at K = 5 takes many more draws.
     """
+    check_arms(list(arms))
     check_confidence(confidence)
     if draws < 100:
         raise ValueError(f"draws {draws}; at least 100 wanted")

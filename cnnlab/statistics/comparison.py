@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnlab.statistics.bootstrap import crossed_bootstrap
 from cnnlab.statistics.mcnemar import mcnemar
-from cnnlab.statistics.paired import checked_pairs, compare_pairs
+from cnnlab.statistics.paired import check_arms, checked_pairs, compare_pairs
 from cnnlab.statistics.predictions import Predictions, hits
 
 # Where seeds name these, both arms of a pair must have begun, and been fed, alike.
@@ -82,8 +82,7 @@ def compare(
 def _by_seed(results: Mapping) -> dict[str, dict[int, Mapping]]:
     """The record of each seed of each arm."""
     names = [arm["name"] for arm in results["arms"]]
-    if len(names) < 2:
-        raise ValueError(f"arms {names}; two or more are wanted for a comparison")
+    check_arms(names)
     arms: dict[str, dict[int, Mapping]] = {}
     for arm in results["arms"]:
         name, seeds = arm["name"], arm["seeds"]

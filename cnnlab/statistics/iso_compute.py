@@ -13,6 +13,7 @@ def iso_compute(
     results: Mapping,
     *,
     metrics: Sequence[str] | None = None,
+    comparisons: Sequence[Mapping] | None = None,
     costs: Sequence[str] | None = None,
     confidence: float = 0.95,
     delta: float | None = None,
@@ -24,16 +25,19 @@ def iso_compute(
       more; or
     - `delta` is given, the verdict is that they are equivalent, neither resolved above
       the other, and a is known to cost less.
-    A cost that every seed of both arms has (`step_seconds`, measured) is known to be
-    less where the paired verdict over seeds resolves it; one measurement that all seeds
-    share tells nothing of its own error, and is taken as exact, as is a cost that only
-    the arms have (`macs`, counted). Holm adjusts over all pairs of arms, for each
-    metric and cost by itself. An arm is on the front where none dominates it: not
-    where it is shown to be best, but where nothing is shown to beat it, so that with
-    few seeds the front is large, and with one seed it holds every arm.
+    A cost that every seed of every arm has (`step_seconds`, measured) is known to be
+    less, or no more, where the paired verdict over seeds resolves that it is less. A
+    measurement that the seeds of an arm share does not vary, and so counts as exact. A
+    cost that the arms alone have (`macs`, counted) is exact. Holm adjusts over all
+    pairs of arms, for each metric and cost by itself. An arm is on the front where none
+    dominates it: not where it is shown to be best, but where nothing is shown to beat
+    it, so that with few seeds the front is large, and with one seed it holds every arm.
 
     Args:
         metrics: per-seed values of the arms; None is those of `METRICS` that all have.
+        comparisons: rows of `compare` for these metrics, whose verdicts are taken, so
+            that a pair has one wherever it stands: arms that they do not pair are not
+            held against one another. None compares all pairs.
         costs: None is those of `COSTS` that all arms have.
         delta: in the metrics' unit; None regards no two arms as equivalent.
 
@@ -56,8 +60,13 @@ def iso_compute(
     rows = []
     cheaper = {cost: _cheaper(results, arms, cost, confidence) for cost in costs}
     for metric in metrics:
-        verdicts = compare(results, metric=metric, confidence=confidence, delta=delta)
-        better, equal = _better(verdicts)
+        if comparisons is None:
+            rows_of_metric = compare(
+                results, metric=metric, confidence=confidence, delta=delta
+            )
+        else:
+            rows_of_metric = [row for row in comparisons if row["metric"] == metric]
+        better, equal = _better(rows_of_metric)
         for cost in costs:
             no_dearer, less = cheaper[cost]
             dominating = (better & no_dearer) | (equal & less)

@@ -67,9 +67,11 @@ def compare_pairs(
     1 - confidence, and that any "equivalent" is.
 
     Raises:
-        ValueError: arms of unequal or zero length, a value that is not finite, a pair
-            of an arm that is not there, a delta that is not positive.
+        ValueError: fewer than two arms, arms of unequal or zero length, a value that is
+            not finite, a pair of an arm that is not there, a delta that is not
+            positive.
     """
+    check_arms(list(arms))
     check_confidence(confidence)
     check_delta(delta)
     values = {name: finite_vector(arm, name) for name, arm in arms.items()}
@@ -117,6 +119,12 @@ def compare_pairs(
         elif row["equivalent"]:
             row["verdict"] = "equivalent"
     return rows
+
+
+def check_arms(names: Sequence[str]) -> None:
+    """Nothing, or ValueError for fewer arms than a comparison is of."""
+    if len(names) < 2:
+        raise ValueError(f"arms {names}; two or more are wanted for a comparison")
 
 
 def checked_pairs(

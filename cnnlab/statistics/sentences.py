@@ -3,9 +3,21 @@
 from collections.abc import Mapping
 
 # With more the number says no more than that it is out of reach.
-_COUNTED_SEEDS = 1000
+COUNTED_SEEDS = 1000
 # What is a fraction of examples is told in percentage points.
 _FRACTIONS = ("accuracy", "consistency", "agreement")
+
+
+def probability(p: float) -> str:
+    """A p-value with three decimals, or the bound it is below."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def about_seeds(needed: int) -> str:
+    """How many seeds that is, roughly: "about 25 seeds"."""
+    if needed > COUNTED_SEEDS:
+        return f"more than {COUNTED_SEEDS:,} seeds"
+    return f"about {needed:,} seeds"
 
 
 def sentence(row: Mapping) -> str:
@@ -39,10 +51,8 @@ def sentence(row: Mapping) -> str:
     needed = row["seeds_needed"]
     if needed is None:
         return f"{lead} ({evidence}{holm}): not resolved."
-    count = f"about {needed:,}"
-    if needed > _COUNTED_SEEDS:
-        count = f"more than {_COUNTED_SEEDS:,}"
-    return f"{lead} ({evidence}{holm}): not resolved; {count} seeds would be needed."
+    asked = f"{about_seeds(needed)} would be needed"
+    return f"{lead} ({evidence}{holm}): not resolved; {asked}."
 
 
 def _amount(row: Mapping, value: float, unit: bool = False) -> str:
@@ -52,4 +62,5 @@ def _amount(row: Mapping, value: float, unit: bool = False) -> str:
 
 
 def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    text = probability(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -89,7 +89,7 @@ def make_results(names, seeds, rates=RATES, shifts=True):
             "test": 2000,
         },
         "arms": arms,
-        "comparisons": compare_pairs(pairs),
+        "comparisons": compare_pairs(pairs) if len(pairs) > 1 else [],
         "figures": [],
         "notes": ["The order of the arms is the same at every learning rate."],
     }

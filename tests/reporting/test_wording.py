@@ -10,7 +10,7 @@ def results_of(arms):
             {"name": name, "test_accuracy": mean_interval(values)._asdict()}
             for name, values in arms.items()
         ],
-        "comparisons": compare_pairs(arms),
+        "comparisons": compare_pairs(arms) if len(arms) > 1 else [],
     }
 
 

@@ -141,6 +141,8 @@ def test_one_seed_claims_no_interval():
         ({"a": np.ones(3), "b": np.ones(3)}, r"a has shape \(3,\)"),
         ({"a": np.ones((2, 0)), "b": np.ones((2, 0))}, r"a has shape \(2, 0\)"),
         ({"a": np.ones((2, 3)), "b": np.full((2, 3), np.nan)}, "b has values"),
+        ({"a": np.ones((2, 3))}, r"^arms \['a'\]; two or more are wanted"),
+        ({}, r"^arms \[\]; two or more are wanted"),
     ],
 )
 def test_refuses_what_cannot_be_paired(arms, words):

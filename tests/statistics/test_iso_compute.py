@@ -112,6 +112,24 @@ def test_rows_tell_each_metric_and_cost_that_all_arms_have():
     assert dominated(rows, metric="consistency", cost="macs") == {"a": "", "b": ""}
 
 
+def test_verdicts_are_those_of_the_comparisons_given():
+    # Of these six pairs Holm resolves fewer than of the one that was asked about.
+    spread = np.array([-2, -1, 0, 1, 2]) * 0.01
+    accuracies = [0.9 + spread, 0.9 - spread, [0.881, 0.89, 0.892, 0.9, 0.911], [0.9]]
+    accuracies[2] = 0.9 + spread - np.array([4, 6, 5, 7, 3]) * 0.004
+    accuracies[3] = 0.9 + spread[::-1] * 1.1
+    results = run([list(each) for each in accuracies], macs=[100, 100, 100, 100])
+    asked = compare(results, pairs=[("a", "c")])
+    (row,) = asked
+    (among_all,) = [r for r in compare(results) if (r["a"], r["b"]) == ("a", "c")]
+    assert among_all["p_holm"] > row["p_holm"]
+    found = dominated(iso_compute(results, comparisons=asked, costs=["macs"]))
+    assert found == {"a": "", "b": "", "c": "a", "d": ""}
+    other = [{**row, "metric": "consistency"}]
+    unasked = iso_compute(results, comparisons=other, metrics=["test_accuracy"])
+    assert set(dominated(unasked).values()) == {""}
+
+
 def test_one_seed_puts_every_arm_on_the_front():
     rows = iso_compute(run([[0.9], [0.1]], macs=[1, 2]))
     assert dominated(rows) == {"a": "", "b": ""}

@@ -180,8 +180,9 @@ def test_one_seed_resolves_nothing():
 
 
 @pytest.mark.parametrize("arms", [{}, {"a": [0.1, 0.2]}])
-def test_fewer_than_two_arms_have_no_pairs(arms):
-    assert compare_pairs(arms) == []
+def test_refuses_fewer_than_two_arms(arms):
+    with pytest.raises(ValueError, match=r"^arms \[.*\]; two or more are wanted"):
+        compare_pairs(arms)
 
 
 def test_refuses_arms_that_cannot_be_paired():
