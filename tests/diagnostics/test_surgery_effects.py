@@ -118,8 +118,16 @@ def test_more_sites_than_can_be_counted_are_drawn():
 
     found = surgery.effects(score, range(12), permutations=200, seed=0)
     # Of (sum of x)^2 the value of x is x times the sum of all.
-    np.testing.assert_allclose(found.shapley, np.arange(12) * 66 / 100, atol=0.3)
+    exact = np.arange(12) * 66 / 100
+    np.testing.assert_allclose(found.shapley, exact, atol=0.3)
     assert found.scored < 2**12
+    # Without a number 16 orders: at most as many sets, of which many come again.
+    quick = surgery.effects(score, range(12), seed=1)
+    assert 16 < quick.scored <= 16 * 11 + 2 + 2 * 12
+    np.testing.assert_allclose(quick.shapley.sum(), quick.full - quick.none)
+    assert (np.abs(quick.shapley - exact) <= 6 * quick.standard_error + 1e-12).all()
+    # Of few sites none is drawn.
+    assert surgery.effects(score, range(8), seed=1).standard_error is None
 
 
 def test_scores_per_image_give_intervals_over_images():
@@ -171,8 +179,9 @@ def test_what_cannot_be_swapped_is_told_before_anything_is_scored():
     [
         (len, (), {}, "sites: there are none"),
         (len, (1, 1), {}, r"sites: \(1, 1\) has one of them twice"),
-        (len, range(9), {}, "9 sites have 512 sets; give how many orders to draw"),
-        (len, range(9), {"permutations": 8}, "seed: None; the orders"),
+        (len, range(9), {}, "^seed: None; 16 orders of the 9 sites are drawn, which"),
+        (len, range(9), {"permutations": 8}, "^seed: None; 8 orders of the 9 sites"),
+        (len, range(9), {"seed": -1}, "seed -1 must be at least 0"),
         (len, range(3), {"permutations": 5, "seed": 0}, "permutations: 5; an even"),
         (lambda s: np.zeros(len(s)), (1,), {}, r"of shape \(1,\) for sites \[1\]"),
         (lambda s: np.nan, (1,), {}, r"not finite for sites \[\]"),

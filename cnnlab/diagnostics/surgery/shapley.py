@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.diagnostics.shifts.protocol import check_seed
 from cnnlab.ops.arguments import check_count
 
 # From the changes that are made, a number, or one for each image.
 Score = Callable[[frozenset], Any]
 EXACT = 8
+# Beyond: orders that are drawn, each of which takes as many scores as there are sites.
+DRAWN = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +67,9 @@ def effects(
 
     Up to 8 sites all 2^n sets are scored, and Shapley's values are exact:
     sum over S without i of |S|! (n - |S| - 1)! / n! (score(S + i) - score(S)). Beyond,
-    or where `permutations` is given, they are means over that many orders drawn at
-    random, each second one the reverse of the one before; the standard error is over
-    these pairs. No set is scored twice.
+    or where `permutations` is given, they are means over orders drawn at random, each
+    second one the reverse of the one before; the standard error is over these pairs. No
+    set is scored twice.
 
     Where the score is an array with one number per image, so is every effect, and an
     interval over images is one of its means.
@@ -75,19 +78,20 @@ def effects(
         score: of a frozenset of the changed sites; a number, or an array of one shape.
         sites: anything hashable, such as indices.
         permutations: how many orders to draw, an even number of at least 4; None counts
-            them all.
-        seed: of the draw.
+            all of up to 8 sites, and draws 16 of more.
+        seed: of the draw; needed where there is one.
 
     Raises:
-        ValueError: no sites, or one twice; more than 8 without `permutations`; these
-            without a seed, odd or too few; a score that is not finite or that changes
-            its shape.
+        ValueError: no sites, or one twice; a draw without a seed; permutations that are
+            odd or too few; a score that is not finite or that changes its shape.
 
     Source: Shapley, 1953, "A value for n-person games"; the sampling is Castro, Gomez
     and Tejada, 2009, https://doi.org/10.1016/j.cor.2008.04.004, with reversed orders as
     in Mitchell, Cooper, Frank and Holmes, 2022, https://arxiv.org/abs/2104.12199.
     """
     sites = tuple(sites)
+    if permutations is None and len(sites) > EXACT:
+        permutations = DRAWN
     _check(sites, permutations, seed)
     scores = _Scores(score, sites)
     everything = frozenset(range(len(sites)))
@@ -106,21 +110,19 @@ def _check(sites, permutations, seed) -> None:
         raise ValueError("sites: there are none to change")
     if len(set(sites)) < len(sites):
         raise ValueError(f"sites: {sites} has one of them twice")
-    if permutations is not None:
-        check_count("permutations", permutations)
     if permutations is None:
-        if len(sites) > EXACT:
-            raise ValueError(
-                f"permutations: {len(sites)} sites have {2 ** len(sites)} sets; give "
-                "how many orders to draw, and a seed"
-            )
         return
+    check_count("permutations", permutations)
     if permutations < 4 or permutations % 2:
         raise ValueError(
             f"permutations: {permutations}; an even number of at least 4 wanted"
         )
     if seed is None:
-        raise ValueError("seed: None; the orders that are drawn need one")
+        raise ValueError(
+            f"seed: None; {permutations} orders of the {len(sites)} sites are drawn, "
+            "which takes one"
+        )
+    check_seed(seed)
 
 
 class _Scores:
