@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 
 import flax.linen as nn
 import jax
@@ -17,11 +18,14 @@ from cnnlab.ops.global_pooling import adaptive_avg_pool, global_avg_pool
 
 # Pools between layers of their own, option A shortcuts, and a strided stem.
 QUICK = {"lenet5_1998", "resnet20", "alexnet"}
+# Those of 50 layers with more blocks between the same strides, which take long to trace.
+DEEPER = re.compile(r"resnet(101|152)(_v[12])?")
 EVERY_MODEL = pytest.mark.parametrize(
     "name",
     [
         name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
         for name in list_models()
+        if not DEEPER.fullmatch(name)
     ],
 )
 # Networks and their options, with what keeps its place under any `downsample=`, in
