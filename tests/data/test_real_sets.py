@@ -18,6 +18,7 @@ def data_dir():
     return folder
 
 
+@pytest.mark.slow
 def test_mnist_is_mnist(data_dir):
     dataset = cnnlab.data.load("mnist", data_dir=data_dir)
     assert dataset.image_shape == (28, 28, 1)
