@@ -3,13 +3,14 @@
 Every contender runs in turn, round after round, so that a busy machine slows all of
 them alike. Times are medians over the rounds; read the ratios. An operator's time is
 that of one compiled gradient step on all its inputs, with donated buffers. Whole steps
-and epochs run as training does, in a process that keeps the memory it frees, PyTorch's
-too. Writes results.json and a bar chart.
+run as training does, in a process that keeps the memory it frees, PyTorch's too; epochs
+and checkpoints are those of training runs. Writes results.json and a bar chart.
 
   python -m experiments.benchmark --suite=ops --peers=flax,torch
   python -m experiments.benchmark --suite=steps --peers=flax,torch
   python -m experiments.benchmark --suite=pools
-  python -m experiments.benchmark --suite=epoch
+  python -m experiments.benchmark --suite=epoch --rounds=5
+  python -m experiments.benchmark --suite=checkpoint --rounds=5
   python -m experiments.benchmark --suite=seeds
 """
 
@@ -35,8 +36,9 @@ class Config:
     suite: str = flags.field(
         "ops",
         "ops: pools and convolutions; pools: every registered pool; steps: whole "
-        "training steps; epoch: an epoch of LeNet-5 over its bare steps; checkpoint: "
-        "the same with a checkpoint; seeds: five seeds by each engine, over one",
+        "training steps; epoch: an epoch of a run over its bare steps; checkpoint: the "
+        "same run with a checkpoint every epoch, and without; seeds: five seeds by "
+        "each engine, over one",
         choices=("ops", "pools", "steps", "epoch", "checkpoint", "seeds"),
     )
     peers: tuple[str, ...] = flags.field(

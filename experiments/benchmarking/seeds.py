@@ -18,7 +18,8 @@ def rows(batch_size: int, seeds: int = 5) -> Iterator[Row]:
 
     dataset = data.load("glyphs")
     resident = training.resident(dataset.train, training.scaling_of(dataset.train))
-    task = Task(create_model("lenet5"), training.momentum_sgd(1000))
+    recipe = training.Recipe(steps=1000, batch_size=batch_size, learning_rate=1e-3)
+    task = Task(create_model("lenet5"), training.optimizer_of(recipe, recipe.steps))
     index = jnp.arange(len(dataset.train.labels))
 
     def contender(engine: Engine, count: int) -> Contender:

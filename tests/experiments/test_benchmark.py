@@ -5,17 +5,23 @@ import json
 import math
 import shlex
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_training
 
 from cnnlab.errors import UserError
+from cnnlab.training import Recipe, optimizer_of
+from cnnlab.training.engines import Task
+from cnnlab.training.snapshots import Snapshots
 from experiments import benchmark
 from experiments.benchmark import Config
-from experiments.benchmarking import networks
+from experiments.benchmarking import networks, runs
 from experiments.benchmarking.timing import Contender, interleaved, looping, stepping
+from experiments.training.job import Job
 
 SMALL = Config(batch_size=2, rounds=1, only="max_pool 2x2/2, 28x28x32")
 
@@ -34,7 +40,7 @@ def test_writes_times_ratios_and_a_chart(tmp_path, capsys):
     assert f"ours {row['milliseconds']['ours']:.2f} ms" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("suite, rows", [("ops", 13), ("steps", 3)])
+@pytest.mark.parametrize("suite, rows", [("ops", 13), ("steps", 3), ("checkpoint", 2)])
 def test_a_suite_has_its_rows(suite, rows):
     config = dataclasses.replace(SMALL, suite=suite)
     found = list(benchmark._rows(config))
@@ -46,12 +52,13 @@ def test_a_suite_has_its_rows(suite, rows):
 @pytest.mark.parametrize(
     "suite, batch_size, contenders",
     [
-        ("checkpoint", 2000, {"ours", "without"}),
+        ("epoch", 4, {"ours", "bare steps"}),
         ("seeds", 8, {"ours", "loop", "map", "vmap"}),
     ],
 )
 def test_a_suite_of_training_times_its_contenders(suite, batch_size, contenders):
-    (row,) = benchmark.run(Config(suite=suite, rounds=1, batch_size=batch_size))
+    config = Config(suite=suite, rounds=1, batch_size=batch_size, only="LeNet-5")
+    (row,) = benchmark.run(config)
     assert contenders <= set(row["milliseconds"])
     assert min(row["milliseconds"].values()) > 0
 
@@ -105,6 +112,33 @@ def test_turns_alternate_and_take_the_median():
     assert set(times) == {"ours", "other"}
     assert [name for name, _ in order[-6:]] == ["ours", "other"] * 3
     assert all(steps > 1 for _, steps in order[-6:])
+
+
+def test_a_contender_may_tell_its_own_time():
+    contenders = {"ours": Contender(lambda steps: 0.25 * steps)}
+    assert interleaved(contenders, rounds=1) == {"ours": 250}
+
+
+@pytest.mark.parametrize("checkpoints", [True, False])
+def test_an_epoch_is_timed_in_a_run_that_stores_as_often_as_asked(
+    checkpoints, monkeypatch
+):
+    stored, save = [], Snapshots.save
+
+    def recorded(self, step, *terms, **more):
+        stored.append(step)
+        save(self, step, *terms, **more)
+
+    monkeypatch.setattr(Snapshots, "save", recorded)
+    dataset = small_training.glyphs()
+    recipe = Recipe(epochs=1 + runs.EPOCHS, batch_size=40, learning_rate=1e-3)
+    task = Task(small_training.Tiny(), optimizer_of(recipe, 2 * recipe.epochs))
+    job = Job("tiny", task, recipe, dataset, (0,))
+    began = time.perf_counter()
+    seconds = runs.contender(job, checkpoints=checkpoints).run(1)
+    assert 0 < runs.EPOCHS * seconds < time.perf_counter() - began
+    ends = [2 * epoch for epoch in range(1, recipe.epochs + 1)]
+    assert stored == (ends if checkpoints else ends[-1:])
 
 
 @pytest.mark.parametrize(
