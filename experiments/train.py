@@ -15,9 +15,12 @@ loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
 """
 
 import dataclasses
+import functools
+import time
 from typing import Any, ClassVar
 
 from experiments.harness import flags, numerics, profiling, terminal
+from experiments.harness.first_step import FirstStep, process_began
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe, identity_of
 from experiments.harness.run_flags import RunFlags
@@ -58,8 +61,11 @@ class Config(RunFlags):
         engine_choice.refuse_other_model(self)
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, began: float | None = None) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
 
     Raises:
         UserError: a field that cannot be used, data that cannot be read, or a work
@@ -70,21 +76,23 @@ def run(config: Config) -> dict[str, Any]:
     stored = stored_results(config)
     if stored is not None:
         return stored
+    if began is None:
+        began = time.perf_counter()
     numerics.ask_for_one_order()
     if config.dtype == "float64":
         import jax
 
         with jax.enable_x64(True):
-            return _run(config)
-    return _run(config)
+            return _run(config, began)
+    return _run(config, began)
 
 
 def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
-    terminal.main(config, run)
+    terminal.main(config, functools.partial(run, began=process_began()))
 
 
-def _run(config: Config) -> dict[str, Any]:
+def _run(config: Config, began: float) -> dict[str, Any]:
     from cnnlab import data
     from experiments.harness import compile_cache
     from experiments.harness.progress import Progress
@@ -112,13 +120,20 @@ def _run(config: Config) -> dict[str, Any]:
             *numerics.advice(directory.description()["environment"]),
         ):
             progress.log(line)
-        results = _train(config, planned, directory, progress, asked_to_stop)
+        results = _train(
+            config, planned, directory, progress, asked_to_stop, FirstStep(began)
+        )
         directory.write_results(results)
     return results
 
 
 def _train(
-    config: Config, planned, directory: WorkDirectory, progress, asked_to_stop
+    config: Config,
+    planned,
+    directory: WorkDirectory,
+    progress,
+    asked_to_stop,
+    first_step: FirstStep,
 ) -> dict[str, Any]:
     """Trains every seed, scores the nets, and draws it together."""
     from experiments.training.run import TrainingRun
@@ -142,6 +157,7 @@ def _train(
             asked_to_stop=asked_to_stop,
             profile=profiling.Profile(directory.path / "profile", steps),
             tensorboard=config.tensorboard,
+            first_step=first_step,
         )
         progress.run(
             arm=job.arm,
@@ -153,7 +169,8 @@ def _train(
         progress.finish_run()
         # All is stored that it takes.
         with asked_to_stop.at_once():
-            return _results(config, planned, directory, run, checkpoints, records)
+            results = _results(config, planned, directory, run, checkpoints, records)
+    return results | first_step.facts() | {"compile_seconds": run.compile_seconds}
 
 
 def _results(
@@ -190,7 +207,6 @@ def _results(
             *training_results.notes(job),
             *determinism.note(unordered, made_with),
         ],
-        "compile_seconds": run.compile_seconds,
         "seconds": sum(seed["seconds"] for seed in seeds),
     }
     metrics = directory.metrics()

@@ -37,6 +37,7 @@ class Profile:
         self._folder = folder
         self._steps = steps
         self._running = False
+        self._begun = False
 
     def steps_until_change(self, step: int, count: int) -> int:
         """`count`, or as many steps as there are until the trace begins or ends."""
@@ -45,31 +46,42 @@ class Profile:
                 return change - step
         return count
 
-    def missed(self, step: int) -> str | None:
+    def missed(self, step: int, finished: bool) -> str | None:
         """That a run that goes on from `step` has no trace, in a line; None if it has.
 
         Of a trace that had begun before, what remains is written.
+
+        Args:
+            finished: whether no step remains.
         """
-        if self._steps is None or step < self._steps[1]:
+        if self._steps is None or step < self._steps[1] and not finished:
             return None
-        start, stop = self._steps
         return (
-            f"--profile={start}:{stop} writes nothing: the run goes on from step "
-            f"{step:,}; --overwrite runs it again"
+            f"{self._flag} writes nothing: the run goes on from step {step:,}; "
+            "--overwrite runs it again"
         )
 
-    def at(self, step: int) -> None:
-        """Begins or ends the trace where `step` says so."""
+    def unreached(self, step: int) -> str | None:
+        """That a run that ended with `step` has no trace, in a line; None if it has."""
+        if self._steps is None or self._begun or step > self._steps[0]:
+            return None
+        return f"{self._flag} wrote nothing: the run ended after step {step:,}"
+
+    def before(self, step: int) -> None:
+        """Begins the trace where the step after `step` others is to be in it."""
         import jax
 
-        if self._steps is None:
+        if self._steps is None or self._begun:
             return
         start, stop = self._steps
-        if not self._running and start <= step < stop:
+        if start <= step < stop:
             with storing(self._folder):
                 jax.profiler.start_trace(str(self._folder))
-            self._running = True
-        elif self._running and step >= stop:
+            self._running = self._begun = True
+
+    def after(self, step: int) -> None:
+        """Ends the trace where the step after `step` others is not to be in it."""
+        if self._steps is not None and step >= self._steps[1]:
             self.close()
 
     def close(self) -> None:
@@ -80,3 +92,8 @@ class Profile:
             self._running = False
             with storing(self._folder):
                 jax.profiler.stop_trace()
+
+    @property
+    def _flag(self) -> str:
+        start, stop = self._steps
+        return f"--profile={start}:{stop}"

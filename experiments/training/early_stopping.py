@@ -1,6 +1,8 @@
 """When a seed's result is settled, by its validation accuracy."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -41,3 +43,47 @@ class Patience:
             self.accuracy, self.step, self.since = accuracy, step, 0
         else:
             self.since += 1
+
+
+class Stopping:
+    """The patience with each seed of a run, which ends when all are settled."""
+
+    def __init__(self, seeds: int, epochs: int):
+        self._of_seeds = [Patience(epochs) for _ in range(seeds)]
+
+    def __getitem__(self, place: int) -> Patience:
+        return self._of_seeds[place]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every seed's result stands."""
+        return all(patience.settled for patience in self._of_seeds)
+
+    def that_count(self, step: int, seeds: Sequence[Any]) -> list[Any]:
+        """Those of the seeds whose results what they do at `step` can still change."""
+        found = zip(seeds, self._of_seeds, strict=True)
+        return [each for each, patience in found if patience.counts_at(step)]
+
+    def note(self, step: int, accuracies: Sequence[float | None]) -> None:
+        """Takes each seed's after an epoch; None where it has not been asked for."""
+        for patience, accuracy in zip(self._of_seeds, accuracies, strict=True):
+            if accuracy is not None:
+                patience.note(step, accuracy)
+
+    def scores(self, step: int) -> list[float | None]:
+        """The accuracies of the seeds that are best at `step`; None for the others."""
+        return [
+            patience.accuracy if patience.step == step else None
+            for patience in self._of_seeds
+        ]
+
+    def notes(self) -> list[dict[str, Any]]:
+        """What is to be remembered of each seed, as JSON."""
+        return [dataclasses.asdict(patience) for patience in self._of_seeds]
+
+    def go_on(self, notes: Sequence[Mapping[str, Any]]) -> None:
+        """Takes over what `notes` gave; of a seed that begins, nothing."""
+        self._of_seeds = [
+            dataclasses.replace(patience, **note)
+            for patience, note in zip(self._of_seeds, notes, strict=True)
+        ]

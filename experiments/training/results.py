@@ -8,8 +8,9 @@ import numpy as np
 from cnnlab import training
 from cnnlab.statistics import mean_interval
 from experiments.harness.workdir import WorkDirectory
+from experiments.training.job import Job
 from experiments.training.plan import Plan
-from experiments.training.run import Job, TrainingRun
+from experiments.training.run import TrainingRun
 from experiments.training.run_checkpoints import RunCheckpoints
 
 _OVER_SEEDS = ("test_accuracy", "train_accuracy", "validation_accuracy")

@@ -137,6 +137,17 @@ def test_a_finished_run_is_not_run_again(
     assert all(map(str.startswith, told, said))
 
 
+def test_a_run_without_steps_to_make_traces_none(begun, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "predictor", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(begun)
+    run(begun, profile="5:100", progress="lines")
+    told = capsys.readouterr().err
+    assert told.count("--profile=5:100 w") == 1
+    assert "--profile=5:100 writes nothing: the run goes on from step 11; " in told
+
+
 @pytest.mark.parametrize("profile, missed", [("1:4", True), ("1:5", False)])
 def test_a_trace_of_steps_that_are_made_is_missed(
     begun, capsys, monkeypatch, profile, missed
@@ -408,7 +419,7 @@ def validated(monkeypatch):
         row = ACCURACIES[self._step // 4 - 1]
         made.extend((k, self._step) for k, each in enumerate(scores) if each)
         return [
-            each and (each[0]._replace(accuracy=accuracy), each[1])
+            each and each._replace(score=each.score._replace(accuracy=accuracy))
             for each, accuracy in zip(scores, row, strict=True)
         ]
 
@@ -416,8 +427,12 @@ def validated(monkeypatch):
     return made
 
 
-def test_early_stopping_takes_each_seeds_best(tmp_path, validated):
-    results = run(tmp_path / "run", **STOPPING)
+def test_early_stopping_takes_each_seeds_best(tmp_path, validated, capsys, monkeypatch):
+    monkeypatch.setattr(jax.profiler, "start_trace", None)
+    results = run(tmp_path / "run", **STOPPING, profile="16:20", progress="lines")
+    # It ends where the trace would have begun.
+    told = "--profile=16:20 wrote nothing: the run ended after step 16"
+    assert told in capsys.readouterr().err.splitlines()
     best = [(seed["steps"], seed["validation_accuracy"]) for seed in facts(results)]
     assert best == [(4, 0.5), (8, 0.3)]
     for seed, (step, _) in enumerate(best):
@@ -495,7 +510,9 @@ def test_a_second_start_compiles_nothing(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run(workdir, validation_fraction=0.0)
     jax.clear_caches()
-    run(workdir, validation_fraction=0.0)
+    first = run(workdir, validation_fraction=0.0)
+    # Its nets had only to be scored.
+    assert first["programs_compiled"] is None
     kept = {path.name for path in folder.glob("*-cache")}
     # Quick compilations are among them.
     assert len(kept) > 20
@@ -504,7 +521,8 @@ def test_a_second_start_compiles_nothing(tmp_path, monkeypatch):
         shutil.rmtree(workdir / "checkpoints")
         (workdir / "checkpoints").mkdir()
         jax.clear_caches()
-        run(workdir, validation_fraction=0.0)
+        again = run(workdir, validation_fraction=0.0)
+        assert again["programs_compiled"] == 0 < again["compile_seconds"]
         assert {path.name for path in folder.glob("*-cache")} == kept
         (workdir / "metrics.jsonl").touch()
 

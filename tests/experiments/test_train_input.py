@@ -198,7 +198,7 @@ def test_a_trace_that_cannot_be_stored_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(jax.profiler, "start_trace", lambda folder: None)
     monkeypatch.setattr(jax.profiler, "stop_trace", refuse)
     profile = profiling.Profile(tmp_path / "profile", (1, 2))
-    profile.at(1)
+    profile.before(1)
     with pytest.raises(UserError, match="^workdir: .*profile.*No space left"):
-        profile.at(2)
+        profile.after(2)
     profile.close()

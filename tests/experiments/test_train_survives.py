@@ -22,6 +22,7 @@ from cnnlab.training import checkpoint, snapshots
 from experiments import train
 from experiments.harness.preemption import Terminated
 from experiments.training import run as training_run
+from experiments.training import run_clock
 from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -115,7 +116,7 @@ def terminate_after(patch, calls):
         if len(made) == calls:
             signal.raise_signal(signal.SIGTERM)
         # As long as its calls are to take, so that each makes one step.
-        return training_run.SECONDS_PER_CALL if seconds else seconds
+        return run_clock.SECONDS_PER_CALL if seconds else seconds
 
     patch.setattr(Stepper, "advance", advance_and_terminate)
 
