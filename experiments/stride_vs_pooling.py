@@ -117,6 +117,13 @@ class Config(ComparisonFlags):
             for name in names_of(variant, self.nets)
         ]
 
+    def families(self) -> dict[str, list[tuple[str, str]]]:
+        """Two nets of one variant."""
+        from experiments.striving import orders
+
+        pairs = orders.pairs(arm.name for arm in self.arms())
+        return {orders.FAMILY: pairs} if pairs else {}
+
     def validate(self) -> None:
         """Refuses what needs neither the data nor a compiled program to be refused.
 
@@ -169,7 +176,7 @@ def run(config: Config) -> dict[str, Any]:
         config,
         measures=lambda: _measures(config),
         compared=_COMPARED,
-        more=lambda results: _more(config, results),
+        more=_more,
         drawings=_drawings,
     )
 
@@ -185,11 +192,10 @@ def _measures(config: Config) -> list:
     return [shift_measures.consistency(config.reach, config.shift_examples)]
 
 
-def _more(config: Config, results: Mapping) -> dict[str, Any]:
+def _more(results: Mapping) -> dict[str, Any]:
     from experiments.striving import orders, tables
 
-    metrics = ["test_accuracy", *_COMPARED]
-    rows = orders.compared(results, metrics, config.delta or None)
+    rows = orders.compared(results)
     told = orders.told(rows, results)
     found = {"tables": tables.all_of(results, rows)}
     return found | ({"answer": " ".join(told)} if told else {})

@@ -108,6 +108,12 @@ class Config(ComparisonFlags):
             for name, setting in self.settings().items()
         ]
 
+    def families(self) -> dict[str, list[tuple[str, str]]]:
+        """Arms that differ in one thing alone."""
+        from experiments.invariance.contrasts import families
+
+        return families(self.settings())
+
     def validate(self) -> None:
         """Refuses what needs neither the data nor a compiled program to be refused.
 
@@ -190,8 +196,7 @@ def _measures(config: Config) -> list:
 def _contrasts(config: Config, results: Mapping[str, Any]) -> list[dict[str, Any]]:
     from experiments.invariance.contrasts import contrasts
 
-    metrics = ["test_accuracy", *_MOVED]
-    return contrasts(results, config.settings(), metrics, config.delta or None)
+    return contrasts(results["comparisons"], config.settings())
 
 
 def _more(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,14 +35,24 @@ def table(rows: Sequence[Mapping]) -> dict:
             [of, where or wording.ABSENT, *(_cell(by_metric[m]) for m in metrics)]
             for (of, where), by_metric in found.items()
         ],
-        "note": (
-            "Arms that differ in one thing alone, paired by seed: differences in "
-            "percentage points ± half the width of their "
-            f"{wording.CONFIDENCE} Student interval. * resolved, = equivalent; by "
-            "Holm over the pairs that differ in the same thing, for each metric: "
-            "these were chosen beforehand. Rolled and moved: as in the table of arms."
-        ),
+        "note": f"{_note(rows)} Rolled and moved: as in the table of arms.",
     }
+
+
+def _note(rows: Sequence[Mapping]) -> str:
+    head = "Arms that differ in one thing alone, paired by seed: differences in "
+    if not _bounded(rows):
+        return f"{head}percentage points. One seed: no interval, no test."
+    return (
+        f"{head}percentage points ± half the width of their {wording.CONFIDENCE} "
+        "Student interval. * resolved, = equivalent; by Holm over the pairs that "
+        "differ in the same thing, for each metric: these were chosen beforehand."
+    )
+
+
+def _bounded(rows: Sequence[Mapping]) -> bool:
+    """Whether differences have intervals."""
+    return any(row["low"] is not None for row in rows)
 
 
 def answer(rows: Sequence[Mapping]) -> str:
@@ -108,7 +118,7 @@ def contrast_plot(rows: Sequence[Mapping]) -> Figure:
 
 def caption(rows: Sequence[Mapping]) -> str:
     """What the differences are."""
-    if rows[0]["low"] is None:
+    if not _bounded(rows):
         return (
             "Differences of arms that differ in one thing alone. One seed: no interval."
         )

@@ -59,8 +59,8 @@ def at_equal_cost(results: Mapping) -> str:
         return ""
     note = (
         "An arm is beaten by those that are resolved above it and cost no more, or are "
-        "equivalent to it and known to cost less. Of what nothing beats, nothing says "
-        "that it is best."
+        "equivalent to it and known to cost less, of those that it is compared with. "
+        "Of what nothing beats, nothing says that it is best."
     )
     heading = page.element("h2", "At equal cost")
     rows = verdicts.cost_rows(results["iso_compute"])
@@ -92,10 +92,17 @@ def _verdict_note(name: str, pairs: Sequence[Mapping]) -> str:
     return (
         f"Differences of {wording.metric(name)} between two arms trained with the same "
         f"seeds, with the {wording.CONFIDENCE} interval of a paired t-test. A "
-        "difference is resolved where p, adjusted by Holm for all pairs, is below "
-        f"0.05.{equal} Seeds needed: at which a true difference of the observed size "
-        "would be resolved four times in five."
+        f"difference is resolved where p, adjusted by Holm for {_families(pairs)}, is "
+        f"below 0.05.{equal} Seeds needed: at which a true difference of the observed "
+        "size would be resolved four times in five."
     )
+
+
+def _families(pairs: Sequence[Mapping]) -> str:
+    """What Holm adjusts for together."""
+    names = list(dict.fromkeys(pair.get("family", "all pairs") for pair in pairs))
+    apart = ", each by themselves" if len(names) > 1 else ""
+    return f"{wording.listed(names)}{apart}"
 
 
 def _capital(words: str) -> str:

@@ -49,6 +49,11 @@ class ComparisonFlags(RunFlags):
         """What is compared."""
         raise NotImplementedError
 
+    def families(self) -> dict[str, list[tuple[str, str]]] | None:
+        """The pairs of arms that are compared, by the name of those that Holm adjusts
+        for together; None is all of them, as one."""
+        return None
+
     def question(self) -> str:
         """What is asked: the report's title."""
         raise NotImplementedError

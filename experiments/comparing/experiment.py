@@ -156,7 +156,13 @@ def compare_arms(
             ),
         }
         delta = config.delta or None
-        return results | judged(results, directory, metrics=compared, delta=delta)
+        return results | judged(
+            results,
+            directory,
+            metrics=compared,
+            delta=delta,
+            families=config.families(),
+        )
 
 
 def _order_note(arms: Sequence["PlannedArm"], environment: Mapping) -> list[str]:

@@ -3,34 +3,44 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnlab.statistics import compare
 from experiments.invariance import arms
-from experiments.invariance.arms import Setting
+from experiments.invariance.arms import Contrast, Setting
+
+_FAMILIES = {
+    "model": "pairs that differ in the model alone",
+    "pool": "pairs that differ in the pool alone",
+    "boundary": "pairs that differ in the boundary alone",
+    "augment": "pairs that differ in the training images alone",
+}
+
+
+def families(named: Mapping[str, Setting]) -> dict[str, list[tuple[str, str]]]:
+    """The pairs that differ in one factor alone, under a name for each factor.
+
+    Holm's correction is over the pairs of one factor, for each metric: these questions
+    are asked before anything is seen.
+    """
+    return {
+        _FAMILIES[factor]: [(pair.a, pair.b) for pair in pairs]
+        for factor, pairs in _by_factor(named).items()
+    }
 
 
 def contrasts(
-    results: Mapping[str, Any],
-    named: Mapping[str, Setting],
-    metrics: Sequence[str],
-    delta: float | None,
+    comparisons: Sequence[Mapping[str, Any]], named: Mapping[str, Setting]
 ) -> list[dict[str, Any]]:
-    """The rows of `compare` for every pair that differs in one factor alone.
+    """The rows of `comparisons`, each with `factor`, `of` and `where` before it."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in comparisons:
+        found.setdefault((row["a"], row["b"]), []).append(row)
+    return [
+        {"factor": factor, "of": pair.of, "where": pair.where, **row}
+        for factor, pairs in _by_factor(named).items()
+        for pair in pairs
+        for row in found[pair.a, pair.b]
+    ]
 
-    Each has `factor`, `of` and `where` beside it. Holm's correction is over the pairs
-    of one factor, for each metric: these questions are asked before anything is seen.
-    """
-    rows = []
-    for factor in reversed(arms.FACTORS):
-        pairs = arms.contrasts(named, factor)
-        for metric in metrics if pairs else ():
-            found = compare(
-                results,
-                metric=metric,
-                delta=delta,
-                pairs=[(pair.a, pair.b) for pair in pairs],
-            )
-            rows += [
-                {"factor": factor, "of": pair.of, "where": pair.where, **row}
-                for pair, row in zip(pairs, found, strict=True)
-            ]
-    return rows
+
+def _by_factor(named: Mapping[str, Setting]) -> dict[str, list[Contrast]]:
+    found = {factor: arms.contrasts(named, factor) for factor in reversed(arms.FACTORS)}
+    return {factor: pairs for factor, pairs in found.items() if pairs}

@@ -1,9 +1,11 @@
 """Which of the nets of a variant are better, as the paper has it and as found here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from cnnlab.reporting.wording import listed
-from cnnlab.statistics import compare
+
+FAMILY = "all pairs of nets of one variant"
+"""What the pairs are called that Holm adjusts for together."""
 
 EQUAL_PARAMETERS = ("strided", "base"), ("all_cnn", "conv_pool")
 """Nets of the same parameters, of which the first has a stride for the other's pool."""
@@ -23,46 +25,34 @@ CLAIMS = {
 """What the order that the paper printed comes to: pairs of a worse net and a better."""
 
 
-def variants(results: Mapping) -> dict[str, list[str]]:
-    """The nets of each variant that the results have."""
+def variants(arms: Iterable[str]) -> dict[str, list[str]]:
+    """The nets of each variant among arms of these names."""
     found: dict[str, list[str]] = {}
-    for arm in results["arms"]:
-        net, _, variant = arm["name"].rpartition("_")
+    for name in arms:
+        net, _, variant = name.rpartition("_")
         found.setdefault(variant, []).append(net)
     return found
 
 
-def pairs(results: Mapping) -> list[tuple[str, str]]:
+def pairs(arms: Iterable[str]) -> list[tuple[str, str]]:
     """The pairs of arms that the question is about: two nets of one variant."""
     return [
         (f"{a}_{variant}", f"{b}_{variant}")
-        for variant, nets in variants(results).items()
+        for variant, nets in variants(arms).items()
         for a, b in _ORDER
         if a in nets and b in nets
     ]
 
 
-def compared(
-    results: Mapping, metrics: Sequence[str], delta: float | None
-) -> dict[tuple[str, str, str], dict]:
-    """The row of `statistics.compare` for every metric and pair, by (metric, a, b).
-
-    For each metric Holm adjusts over the pairs of `pairs` alone.
-    """
-    asked = pairs(results)
-    if not asked:
-        return {}
-    return {
-        (metric, row["a"], row["b"]): row
-        for metric in metrics
-        for row in compare(results, metric=metric, delta=delta, pairs=asked)
-    }
+def compared(results: Mapping) -> dict[tuple[str, str, str], Mapping]:
+    """The comparisons of the results, by (metric, a, b)."""
+    return {(row["metric"], row["a"], row["b"]): row for row in results["comparisons"]}
 
 
 def told(rows: Mapping[tuple[str, str, str], Mapping], results: Mapping) -> list[str]:
     """For every claim and variant a sentence: what its pairs have come to here."""
     sentences = []
-    for variant, nets in variants(results).items():
+    for variant, nets in variants(arm["name"] for arm in results["arms"]).items():
         for claim, of_claim in CLAIMS.items():
             found: dict[str, list[str]] = {}
             for worse, better in of_claim:

@@ -9,7 +9,8 @@ from experiments.striving.published import ERRORS, SECOND_HAND
 Rows = Mapping[tuple[str, str, str], Mapping]
 
 _MARK, _RESOLVED = "†", "*"
-_FAMILY = "Holm adjusts p over the pairs of nets within a variant, for each measure."
+_FAMILY = f"Holm adjusts p over {orders.FAMILY}, for each measure."
+_ONE_SEED = "One seed: no interval, no test."
 
 
 def all_of(results: Mapping, rows: Rows) -> list[dict]:
@@ -74,10 +75,7 @@ def order(results: Mapping, rows: Rows) -> dict:
         "title": "Does the order of the paper hold?",
         "header": ["pair", "printed", "here", "p (Holm)", "verdict"],
         "rows": cells,
-        "note": (
-            "Differences of test accuracy in points, here with half the width of their "
-            f"{wording.CONFIDENCE} interval, paired by seed. {_FAMILY} {claims}"
-        ).strip(),
+        "note": f"{_order_note(rows)} {claims}".strip(),
     }
 
 
@@ -86,7 +84,7 @@ def equal_parameters(results: Mapping, rows: Rows) -> dict:
     arms = {arm["name"]: arm for arm in results["arms"]}
     metrics = list(dict.fromkeys(metric for metric, _, _ in rows))
     cells = []
-    for variant in orders.variants(results):
+    for variant in orders.variants(arms):
         for net, other in orders.EQUAL_PARAMETERS:
             a, b = f"{net}_{variant}", f"{other}_{variant}"
             if a in arms and b in arms:
@@ -106,7 +104,7 @@ def equal_parameters(results: Mapping, rows: Rows) -> dict:
         "note": (
             "Differences in points, of test accuracy and of the share of pairs of "
             "shifts that get one class, circular (rolled) or with zeros shifted in "
-            f"(moved); {_RESOLVED} is resolved. {_FAMILY} MACs and step: "
+            f"(moved){_verdicts(rows)} MACs and step: "
             "multiply-accumulates and time of a training step, as multiples of the "
             "second net's."
         ),
@@ -119,6 +117,28 @@ _SHORT = {
     "circular_consistency": "rolled",
     "zero_consistency": "moved",
 }
+
+
+def _order_note(rows: Rows) -> str:
+    head = "Differences of test accuracy in points"
+    if not _bounded(rows):
+        return f"{head}. {_ONE_SEED}"
+    return (
+        f"{head}, here with half the width of their {wording.CONFIDENCE} interval, "
+        f"paired by seed. {_FAMILY}"
+    )
+
+
+def _verdicts(rows: Rows) -> str:
+    """The end of a sentence on differences: what tells of their verdicts."""
+    if not _bounded(rows):
+        return f". {_ONE_SEED}"
+    return f"; {_RESOLVED} is resolved. {_FAMILY}"
+
+
+def _bounded(rows: Rows) -> bool:
+    """Whether differences have intervals."""
+    return any(row["low"] is not None for row in rows.values())
 
 
 def _of(rows: Rows, metric: str) -> list[Mapping]:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from scipy import stats
 
 from cnnlab import data
 from cnnlab.errors import UserError
+from cnnlab.reporting import sections, verdicts
 from cnnlab.statistics import mean_interval
 from experiments import stride_vs_pooling
+from experiments.comparing import judging
 from experiments.harness import flags
 from experiments.stride_vs_pooling import NETS, VARIANTS, Config
 from experiments.striving import orders, tables
@@ -56,6 +59,7 @@ def made_up(variants=VARIANTS, nets=NETS, seeds=5):
                 "macs": {"base": 4, "strided": 1, "conv_pool": 8, "all_cnn": 5}[net],
                 "step_seconds": 0.5,
                 "test_accuracy": mean_interval(accuracy)._asdict(),
+                "circular_consistency": mean_interval(rolled)._asdict(),
                 "seeds": [
                     {"seed": k, "test_accuracy": a, "circular_consistency": r}
                     for k, (a, r) in enumerate(zip(accuracy, rolled, strict=True))
@@ -150,8 +154,21 @@ def test_the_printed_errors_have_the_order_that_the_paper_tells_of():
     assert set(SECOND_HAND) < set(ERRORS)
 
 
+def judged(results, config, monkeypatch):
+    """The results with their comparisons, but for what predictions tell."""
+    monkeypatch.setattr(judging, "load_predictions", lambda *_: None)
+    found = judging.judged(
+        results,
+        SimpleNamespace(path=None),
+        metrics=METRICS[1:],
+        delta=0.01,
+        families=config.families(),
+    )
+    return results | found
+
+
 def test_pairs_are_those_within_a_variant():
-    found = orders.pairs(made_up())
+    found = orders.pairs(arm["name"] for arm in made_up()["arms"])
     wanted = {
         frozenset({f"{a}_{variant}", f"{b}_{variant}"})
         for variant in VARIANTS
@@ -159,20 +176,39 @@ def test_pairs_are_those_within_a_variant():
     }
     assert {frozenset(pair) for pair in found} == wanted
     assert len(found) == len(wanted) == 18
-    assert orders.pairs(made_up(nets=("base",))) == []
+    assert orders.pairs(["base_a", "base_b"]) == []
+    assert Config(variants=VARIANTS, nets=("base",)).families() == {}
 
 
-def test_holm_adjusts_for_the_pairs_that_are_asked_about():
-    results = made_up()
-    rows = orders.compared(results, METRICS, None)
-    assert len(rows) == 2 * 18
+def test_a_pair_has_one_verdict_in_everything_that_is_told(monkeypatch):
+    results = judged(made_up(), Config(variants=VARIANTS), monkeypatch)
+    rows = orders.compared(results)
+    assert len(rows) == len(results["comparisons"]) == 2 * 18
+    assert {row["family"] for row in rows.values()} == {orders.FAMILY}
+    order, equal = tables.all_of(results, rows)[1:]
+    for table in (order, equal):
+        assert orders.FAMILY in table["note"]
+    assert orders.FAMILY in sections.differences(results)
+    by_pair = {row[0]: row for row in order["rows"]}
+    header, compared = verdicts.comparison_rows(results["comparisons"][:18])
+    place = header.index("p (Holm)")
+    assert [by_pair[row[0]][3] for row in compared] == [row[place] for row in compared]
+    # Nothing is held against a net of another variant.
+    for row in results["iso_compute"]:
+        variants = {name[-1] for name in (row["arm"], *row["dominated_by"])}
+        assert len(variants) == 1
+
+
+def test_holm_adjusts_for_the_pairs_that_are_asked_about(monkeypatch):
+    results = judged(made_up(), Config(variants=VARIANTS), monkeypatch)
+    rows = orders.compared(results)
     seeds = {arm["name"]: arm["seeds"] for arm in results["arms"]}
     for metric in METRICS:
         p = {
             (a, b): stats.ttest_rel(
                 [seed[metric] for seed in seeds[a]], [seed[metric] for seed in seeds[b]]
             ).pvalue
-            for a, b in orders.pairs(results)
+            for a, b in orders.pairs(seeds)
         }
         least = 0.0
         for place, pair in enumerate(sorted(p, key=p.get)):
@@ -204,9 +240,9 @@ def test_claims_are_told_by_their_verdicts():
     )
 
 
-def test_tables_have_every_net_and_say_what_was_quoted():
-    results = made_up()
-    rows = orders.compared(results, METRICS, 0.01)
+def test_tables_have_every_net_and_say_what_was_quoted(monkeypatch):
+    results = judged(made_up(), Config(variants=VARIANTS), monkeypatch)
+    rows = orders.compared(results)
     printed, order, equal = tables.all_of(results, rows)
     assert [row[0] for row in printed["rows"]] == [a["name"] for a in results["arms"]]
     for name, error, *_ in printed["rows"]:
@@ -227,9 +263,19 @@ def test_tables_have_every_net_and_say_what_was_quoted():
         assert {len(row) for row in table["rows"]} == {len(table["header"])}
 
 
-def test_one_net_has_nothing_to_be_compared_with():
-    results = made_up(variants=("b",), nets=("base",))
-    rows = orders.compared(results, METRICS, None)
+def test_of_one_seed_no_interval_is_claimed(monkeypatch):
+    config = Config(variants=("b",))
+    results = judged(made_up(("b",), seeds=1), config, monkeypatch)
+    for table in tables.all_of(results, orders.compared(results)):
+        assert "interval" not in table["note"].replace("One seed: no interval", "")
+        assert "±" not in table["note"] and "Holm" not in table["note"]
+        assert not any("±" in cell for row in table["rows"] for cell in row)
+
+
+def test_one_net_has_nothing_to_be_compared_with(monkeypatch):
+    config = Config(variants=("b",), nets=("base",))
+    results = judged(made_up(config.variants, config.nets), config, monkeypatch)
+    rows = orders.compared(results)
     assert rows == {}
     assert [t["title"] for t in tables.all_of(results, rows)] == [
         "What the paper printed, and what was found"

@@ -16,9 +16,11 @@ from cnnlab.data.augmentation import resolve_augmentation
 from cnnlab.errors import UserError
 from cnnlab.models.registry import models
 from cnnlab.reporting import report
+from cnnlab.reporting.contrasts import table
+from cnnlab.statistics import compare
 from experiments.harness import flags
 from experiments.invariance import arms, causes, moving
-from experiments.invariance.contrasts import contrasts
+from experiments.invariance.contrasts import contrasts, families
 from experiments.invariance.drawings import drawings
 from experiments.training.run import TrainingRun
 from experiments.translation_invariance import Config, run
@@ -123,13 +125,19 @@ def test_what_a_run_found_is_stored_with_intervals(finished):
         assert arm["flip_radius_bound"] == 2
         shares = arm["budget"]["shares"].values()
         assert sum(share["mean"] for share in shares) == pytest.approx(1)
-    (table,) = stored["tables"]
+    (shown,) = stored["tables"]
+    # A pair has one row for a metric, in which it is judged once.
+    told = ("factor", "of", "where")
+    for row in stored["contrasts"]:
+        same = {name: value for name, value in row.items() if name not in told}
+        assert same in stored["comparisons"]
+    assert len(stored["contrasts"]) == len(stored["comparisons"])
     assert {row["verdict"] for row in stored["contrasts"]} <= {
         "resolved",
         "equivalent",
         "not resolved",
     }
-    (row,) = table["rows"]
+    (row,) = shown["rows"]
     still, moving_arm = stored["arms"]
     assert moving_arm["name"] == still["name"] + " augmented"
     for cell, metric in zip(
@@ -195,8 +203,13 @@ def test_of_one_seed_no_interval_is_claimed(finished):
         for measure in measures:
             row |= measure.of_arm(row["seeds"])
         single["arms"].append(row)
-    rows = contrasts(single, config.settings(), ["test_accuracy"], None)
+    pairs = families(config.settings())
+    assert len(pairs) == 1
+    compared = compare(single, pairs=[pair for each in pairs.values() for pair in each])
+    rows = contrasts(compared, config.settings())
     assert [row["low"] for row in rows] == [None]
+    note = table(rows)["note"]
+    assert "±" not in note and "Student" not in note and "Holm" not in note
     for drawing in drawings(single, rows).values():
         assert "Student" not in drawing.caption
 
