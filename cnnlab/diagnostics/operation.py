@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -46,6 +46,7 @@ class Operation:
         unneeded: the positions of its outputs that no result of the program needs.
         opened: makes `bodies`, leaving out what only the unneeded outputs need.
         evaluate: the arrays of its outputs, from those of its inputs.
+        kind: equal where operations are the same but for their values and `path`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Operation:
     unneeded: frozenset[int] = frozenset()
     opened: Callable[[frozenset[int]], tuple["Program", ...]] = lambda unneeded: ()
     evaluate: Callable[..., Sequence[Any]] | None = None
+    kind: Hashable = None
 
     @functools.cached_property
     def bodies(self) -> tuple["Program", ...]:
@@ -73,6 +75,16 @@ class Program:
     inputs: tuple[Value, ...]
     operations: tuple[Operation, ...]
     outputs: tuple[Value, ...]
+
+    @functools.cached_property
+    def done(self) -> tuple[frozenset[Value], ...]:
+        """For each operation the values that nothing after it needs."""
+        needed, done = set(self.outputs), []
+        for operation in reversed(self.operations):
+            here = {*operation.inputs, *operation.outputs}
+            done.append(frozenset(here - needed))
+            needed |= here
+        return tuple(reversed(done))
 
     def steps(
         self, weight: Callable[["Program"], int] = lambda body: len(body.operations)

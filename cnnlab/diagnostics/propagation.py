@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
+from cnnlab.diagnostics.loops import parts_of, while_parts
 from cnnlab.diagnostics.operation import Operation, Program, Value
 
 Fact = TypeVar("Fact")
@@ -69,21 +70,15 @@ def _run(program, facts, domain, known) -> list:
 
 def _scan(operation, inputs, domain, known):
     (body,) = operation.bodies
-    # JAX's own counts of them have other names in other versions. What is taken apart
-    # or stacked has one axis more outside.
-    carried = _alike(operation.outputs, body.outputs)
-    last = _alike(operation.inputs, body.inputs)
-    first = last - carried
-    constants, carry = inputs[:first], inputs[first:last]
-    entries = [domain.entry(fact) for fact in inputs[last:]]
+    parts = parts_of(operation)
+    constants, carry, entries = parts.of_inputs(inputs)
+    entries = [domain.entry(fact) for fact in entries]
     stacked = None
     for _ in range(operation.options["length"]):
         before = carry
         out = _run(body, [*constants, *carry, *entries], domain, known)
-        carry, new = (
-            out[: len(carry)],
-            [domain.stacked(fact) for fact in out[len(carry) :]],
-        )
+        carry, last = parts.of_outputs(out)
+        new = list(map(domain.stacked, last))
         stacked = new if stacked is None else list(map(domain.join, stacked, new))
         if carry == before:
             break
@@ -92,18 +87,9 @@ def _scan(operation, inputs, domain, known):
     return [*carry, *stacked]
 
 
-def _alike(outside: Sequence[Value], inside: Sequence[Value]) -> int:
-    """How many of a loop's values have the same shape in its body: the first ones."""
-    return sum(
-        len(a.shape) == len(b.shape) for a, b in zip(outside, inside, strict=True)
-    )
-
-
 def _while(operation, inputs, domain, known):
     options, (condition, body) = operation.options, operation.bodies
-    first = options["cond_nconsts"]
-    last = first + options["body_nconsts"]
-    tested, constants, carry = inputs[:first], inputs[first:last], inputs[last:]
+    tested, constants, carry = while_parts(options, inputs)
     for trip in range(2 * _TRIPS_TRIED):
         before = carry
         out = _run(body, [*constants, *carry], domain, known)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-
+from cnnlab.diagnostics.loops import branched, parts_of, repeated_while, scanned
 from cnnlab.diagnostics.operation import Operation, Program, Value
 
 # The arrays of an operation's outputs from those of its inputs; None: as it is.
@@ -16,13 +15,15 @@ def run(
 ) -> list[Any]:
     """The outputs of `program`, every operation computed as `rule` says.
 
+    An array is kept no longer than operations need it.
+
     Args:
         arrays: those of the program's inputs.
         inside: the rule inside of loops and branches, where arrays cannot be kept;
             None means that `rule` alone is asked, for the loop as one operation.
     """
     known: dict[Value, Any] = dict(zip(program.inputs, arrays, strict=True))
-    for operation in program.operations:
+    for operation, done in zip(program.operations, program.done, strict=True):
         inputs = [_array(known, value) for value in operation.inputs]
         outputs = rule(operation, inputs)
         if outputs is None:
@@ -32,6 +33,8 @@ def run(
             else:
                 outputs = follow(operation, inputs, inside)
         known.update(zip(operation.outputs, outputs, strict=True))
+        for value in done:
+            known.pop(value, None)
     return [_array(known, value) for value in program.outputs]
 
 
@@ -41,51 +44,24 @@ def _array(known: dict[Value, Any], value: Value) -> Any:
 
 def _scan(operation, inputs, rule):
     (body,) = operation.bodies
-    options = operation.options
-    # What is taken apart or stacked has one axis more outside.
-    carried = sum(
-        len(outside.shape) == len(inner.shape)
-        for outside, inner in zip(operation.outputs, body.outputs, strict=True)
+    return scanned(
+        operation.options,
+        parts_of(operation),
+        inputs,
+        lambda inputs: run(body, inputs, rule, rule),
     )
-    last = sum(
-        len(outside.shape) == len(inner.shape)
-        for outside, inner in zip(operation.inputs, body.inputs, strict=True)
-    )
-    constants, carry = inputs[: last - carried], inputs[last - carried : last]
-
-    def step(carry, entries):
-        outputs = run(body, [*constants, *carry, *entries], rule, rule)
-        return outputs[:carried], outputs[carried:]
-
-    carry, stacked = jax.lax.scan(
-        step,
-        list(carry),
-        list(inputs[last:]),
-        length=options["length"],
-        reverse=options["reverse"],
-    )
-    return [*carry, *stacked]
 
 
 def _while(operation, inputs, rule):
-    options, (condition, body) = operation.options, operation.bodies
-    first = options["cond_nconsts"]
-    last = first + options["body_nconsts"]
-    tested, constants = inputs[:first], inputs[first:last]
-    return jax.lax.while_loop(
-        lambda carry: run(condition, [*tested, *carry], rule, rule)[0],
-        lambda carry: run(body, [*constants, *carry], rule, rule),
-        list(inputs[last:]),
-    )
+    return repeated_while(operation.options, inputs, _bodies(operation, rule))
 
 
 def _cond(operation, inputs, rule):
-    index, *operands = inputs
-    branches = [
-        lambda *operands, body=body: run(body, operands, rule, rule)
-        for body in operation.bodies
-    ]
-    return jax.lax.switch(index, branches, *operands)
+    return branched(len(operation.bodies), inputs, _bodies(operation, rule))
+
+
+def _bodies(operation, rule):
+    return lambda number, inputs: run(operation.bodies[number], inputs, rule, rule)
 
 
 _CONTROL = {"scan": _scan, "while": _while, "cond": _cond}

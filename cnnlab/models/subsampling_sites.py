@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax.core import DenyList
 
-from cnnlab.diagnostics.program import Operation, trace
+from cnnlab.diagnostics.operation import Operation
+from cnnlab.diagnostics.program import trace
 from cnnlab.models.network import Network
 from cnnlab.ops.arguments import check_count
 

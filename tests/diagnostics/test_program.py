@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from cnnlab.diagnostics.equations import read_call
 from cnnlab.diagnostics.operation import Operation
-from cnnlab.diagnostics.program import read_call, trace
+from cnnlab.diagnostics.program import trace
 from cnnlab.ops import conv, lp_pool, max_pool, pools
 from cnnlab.ops.named import named
 

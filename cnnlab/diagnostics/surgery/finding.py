@@ -7,13 +7,13 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from cnnlab.diagnostics.program import (
-    Place,
+from cnnlab.diagnostics.equations import (
+    Scope,
     bodies_of,
     called_by,
     hides_a_program,
-    operation_of,
 )
+from cnnlab.diagnostics.program import operation_of
 from cnnlab.diagnostics.surgery.cut import Cut, Location
 from cnnlab.diagnostics.surgery.means import Level, fixed_variables, read_mean
 from cnnlab.diagnostics.surgery.reading import read_cut, refused
@@ -29,7 +29,7 @@ class _Where:
         obstacle: why nothing in it can be swapped, if so.
     """
 
-    place: Place = Place()
+    scope: Scope = Scope()
     location: Location = ()
     in_loop: bool = False
     obstacle: str | None = None
@@ -66,21 +66,21 @@ def _walk(
 
 
 def _of_equation(equation: JaxprEqn, level: Level, where: _Where, outputs):
-    place = where.place.of(equation)
-    called = called_by(equation, place)
+    scope = where.scope.of(equation)
+    called = called_by(equation, scope)
     if called is not None:
-        inside = dataclasses.replace(where, place=place, location=(*where.location, 0))
+        inside = dataclasses.replace(where, scope=scope, location=(*where.location, 0))
         yield from _called(called, equation, level, inside, outputs)
         return
     for number, body in enumerate(bodies_of(equation)):
-        inside = _Where(place, (*where.location, number), True, where.obstacle)
+        inside = _Where(scope, (*where.location, number), True, where.obstacle)
         inner = getattr(body, "jaxpr", body)
         yield from _walk(body, inside, set(_variables(inner.outvars)), ())
-    operation = operation_of(equation, place)
+    operation = operation_of(equation, scope)
     if hides_a_program(equation) and not operation.operator and not operation.bodies:
         obstacle = f"it is inside of {equation.primitive.name}"
         inside = dataclasses.replace(
-            where, place=place, location=(*where.location, 0), obstacle=obstacle
+            where, scope=scope, location=(*where.location, 0), obstacle=obstacle
         )
         for option in equation.params.values():
             for body in option if isinstance(option, tuple) else (option,):

@@ -12,7 +12,7 @@ from typing import Any
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from cnnlab.diagnostics.elementwise import ELEMENTWISE
-from cnnlab.diagnostics.program import CALLS
+from cnnlab.diagnostics.equations import CALLS
 from cnnlab.diagnostics.surgery.cut import Layout
 
 

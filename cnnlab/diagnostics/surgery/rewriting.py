@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from cnnlab.diagnostics.program import CALLS, bodies_of
+from cnnlab.diagnostics.equations import CALLS, bodies_of
 from cnnlab.diagnostics.surgery.cut import Cut, Location
 from cnnlab.diagnostics.surgery.loops import rebuild
 from cnnlab.diagnostics.surgery.operators import Resolved
