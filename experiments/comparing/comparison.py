@@ -1,8 +1,9 @@
 """Trains the arms of a comparison: rates chosen on validation, then every seed.
 
 The seeds of an arm at a rate are one training run, which goes on from its last
-checkpoint. It leaves a record of each seed when it is finished. The test set is not
-touched here; `scoring` reads it once all arms are trained.
+checkpoint. It leaves a record of each seed when it is finished, which holds where the
+nets are whole; where one is not they are trained on from the last position that is. The
+test set is not touched here; `scoring` reads it once all arms are trained.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from cnnlab import training
 from cnnlab.errors import UserError
 from cnnlab.run_layout import checkpoints as checkpoints_of
 from cnnlab.training.engines import candidates
+from experiments.comparing import record_names
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.comparing.plan import PlannedArm
 from experiments.comparing.rated_job import OnceCompiled, RatedJob
@@ -80,13 +82,16 @@ class Comparison:
         )
         chosen = best(planned, rates)
         self._take(planned, chosen)
-        runs = list(trials.get(chosen, ()))
-        if last := self._last_seeds(planned):
-            job = self.job(planned, chosen, last)
-            try:
-                runs += self._run(job, planned.arm.name)
-            except NotFinite as error:
-                raise UserError("learning_rates", error.message) from error
+        name, runs = planned.arm.name, list(trials.get(chosen, ()))
+        try:
+            if runs:
+                job = self.job(planned, chosen, planned.tried_seeds)
+                runs = self._mended(job, name, runs)
+            if planned.last_seeds:
+                job = self.job(planned, chosen, planned.last_seeds)
+                runs += self._mended(job, name, self._run(job, name))
+        except NotFinite as error:
+            raise UserError("learning_rates", error.message) from error
         others = (each for rate in trials if rate != chosen for each in trials[rate])
         seconds = sum(each["seconds"] for each in [*runs, *others])
         return Trained(planned, chosen, rates, tuple(runs), seconds)
@@ -151,10 +156,31 @@ class Comparison:
 
     def _run(self, job: RatedJob, place: str) -> list[dict[str, Any]]:
         """The record of each seed, once trained."""
-        stored = [self.directory.read_record(_record(job, seed)) for seed in job.seeds]
-        if None not in stored:
-            self._progress.skip(job.steps * len(job.seeds))
-            return stored
+        read = self.directory.read_record
+        stored = [read(record_names.of_training(job, seed)) for seed in job.seeds]
+        if None in stored:
+            return self._train(job, place)
+        self._progress.skip(job.steps * len(job.seeds))
+        return stored
+
+    def _mended(
+        self, job: RatedJob, place: str, records: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The records of seeds whose nets are whole, trained anew where one is not."""
+        try:
+            with self.checkpoints(job, place) as checkpoints:
+                for record in records:
+                    checkpoints.net(record["seed"], record["steps"])
+            return records
+        except UserError as error:
+            self._progress.log(f"{error.message}; it is made again")
+        # Its steps come once more, and so do the lines of what its nets score.
+        self._progress.skip(-job.steps * len(job.seeds))
+        for seed in job.seeds:
+            self.directory.drop_record(record_names.of_scores(job.arm, seed))
+        return self._train(job, place)
+
+    def _train(self, job: RatedJob, place: str) -> list[dict[str, Any]]:
         engine = self._engine(job)
         with self.checkpoints(job, place) as checkpoints:
             rate, many = job.recipe.learning_rate, len(job.seeds) > 1
@@ -171,7 +197,8 @@ class Comparison:
 
     def _keep(self, job: RatedJob, records: Sequence[dict[str, Any]]) -> None:
         for record in records:
-            self.directory.write_record(_record(job, record["seed"]), record)
+            name = record_names.of_training(job, record["seed"])
+            self.directory.write_record(name, record)
 
     def _take(self, planned: PlannedArm, chosen: float) -> None:
         """Gives the nets of the chosen rate their place, and removes the others."""
@@ -194,10 +221,6 @@ class Comparison:
         made = OnceCompiled.of(serving[name])
         return self._engines.setdefault((job.arm, name), made)
 
-    def _last_seeds(self, planned: PlannedArm) -> tuple[int, ...]:
-        """Those that only the chosen rate is trained with."""
-        return planned.plan.job.seeds[len(planned.tried_seeds) :]
-
     def _refuse_other_images(self, dataset) -> None:
         fingerprint = {"fingerprint": dataset.fingerprint}
         if self.directory.read_record("dataset") not in (None, fingerprint):
@@ -212,7 +235,3 @@ class Comparison:
 def _trial(planned: PlannedArm, rate: float) -> str:
     """The name under which a rate's checkpoints are kept until one is chosen."""
     return f"{planned.arm.name} at rate {float(rate)!r}"
-
-
-def _record(job: RatedJob, seed: int) -> str:
-    return f"{job.arm}-rate{float(job.recipe.learning_rate)!r}-seed{seed}"

@@ -39,6 +39,11 @@ class PlannedArm:
         return self.plan.job.seeds[: self.rate_seeds] if self.tries_rates else ()
 
     @property
+    def last_seeds(self) -> tuple[int, ...]:
+        """Those that only the chosen rate is trained with."""
+        return self.plan.job.seeds[len(self.tried_seeds) :]
+
+    @property
     def steps(self) -> int:
         """Of all its training runs; those at its best rate count once."""
         tried, all_seeds = len(self.tried_seeds), len(self.plan.job.seeds)

@@ -1,10 +1,11 @@
 """Scores the nets of a comparison on the test set, once all of them are trained."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab import training
+from experiments.comparing import record_names
 from experiments.comparing.comparison import Comparison
 from experiments.comparing.measure import Measure
 from experiments.comparing.rated_job import RatedJob
@@ -33,7 +34,7 @@ def score(
         for record in trained.runs:
             scored = _stored(
                 directory,
-                scores_name(job.arm, record["seed"]),
+                record_names.of_scores(job.arm, record["seed"]),
                 record,
                 lambda record=record: training_results.score(
                     record, run, checkpoints, directory
@@ -55,17 +56,12 @@ def score(
 
 def drop_unfinished(directory: WorkDirectory) -> None:
     """Removes the test lines of nets whose scores were not stored; they come again."""
-    directory.keep_metrics(
-        lambda line: (
-            line["split"] != "test"
-            or directory.read_record(scores_name(line["arm"], line["seed"])) is not None
-        )
-    )
 
+    def scored(line: Mapping[str, Any]) -> bool:
+        name = record_names.of_scores(line["arm"], line["seed"])
+        return directory.read_record(name) is not None
 
-def scores_name(arm: str, seed: int) -> str:
-    """The name of the record of a net's scores."""
-    return f"{arm}-seed{seed}-scores"
+    directory.keep_metrics(lambda line: line["split"] != "test" or scored(line))
 
 
 def _measured(
@@ -82,7 +78,7 @@ def _measured(
         )
         return measure.of_net(predict, job.dataset)
 
-    name = f"{job.arm}-seed{record['seed']}-{measure.name}"
+    name = record_names.of_measure(job.arm, record["seed"], measure.name)
     return _stored(directory, name, record, ask)
 
 

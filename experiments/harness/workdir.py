@@ -23,6 +23,7 @@ from experiments.harness.storage import (
     flush,
     make_directory,
     read_object,
+    storing,
     write_whole,
 )
 
@@ -147,6 +148,12 @@ class WorkDirectory:
     def read_record(self, name: str) -> dict[str, Any] | None:
         """The record `name`; None where there is none that can be read."""
         return read_object(self.path / f"records/{arm_directory(name)}.json")
+
+    def drop_record(self, name: str) -> None:
+        """Forget the record `name`, where there is one."""
+        path = self.path / f"records/{arm_directory(name)}.json"
+        with storing(path):
+            path.unlink(missing_ok=True)
 
     def save_predictions(
         self,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 
 import pytest
@@ -103,6 +104,62 @@ def test_sigterm_stores_where_it_is(tmp_path, monkeypatch, whole):
     # Two arms: two rates on one seed, then the two others in step, of 8 steps each.
     assert sum(steps) == 2 * 3 * 8
     assert_same(workdir, results, whole)
+
+
+def test_a_trained_net_that_is_damaged_is_made_again(
+    tmp_path, capsys, monkeypatch, whole
+):
+    workdir = shutil.copytree(whole[0], tmp_path / "run")
+    (workdir / "results.json").unlink()
+    # The others of its seeds have been scored.
+    (workdir / "records" / "max_pool-seed1-scores.json").unlink()
+    damage(workdir, "max_pool", 1, 8)
+    # The seed that rates are tried on, whose other trials are gone.
+    damage(workdir, "lp_pool_p_3.0_", 0, 8)
+    damage(workdir, "lp_pool_p_3.0_", 0, 4)
+    steps, advance = [], Stepper.advance
+
+    def counted(self, step, count):
+        steps.append(count)
+        return advance(self, step, count)
+
+    monkeypatch.setattr(Stepper, "advance", counted)
+    results = run(workdir, progress="lines")
+    told = capsys.readouterr().err.splitlines()
+    again = [line for line in told if line.endswith("; it is made again")]
+    assert ["max_pool/seed1" in again[0], "lp_pool_p_3.0_/seed0" in again[1]] == [1, 1]
+    assert len(again) == 2
+    assert "goes on from step 4 of 8" in told
+    assert "no whole checkpoint is left of every seed; the run begins anew" in told
+    assert sum(steps) == 4 + 8
+    assert_same(workdir, results, whole)
+
+
+def damage(workdir, arm, seed, step):
+    """Flips a bit of the largest file of a checkpoint."""
+    folder = workdir / "checkpoints" / arm / f"seed{seed}" / str(step)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 4
+    largest.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_a_net_that_is_made_again_may_be_stopped(tmp_path, monkeypatch, whole):
+    workdir = shutil.copytree(whole[0], tmp_path / "run")
+    (workdir / "results.json").unlink()
+    damage(workdir, "max_pool", 1, 8)
+    for owner, name in (
+        (WorkDirectory, "keep_metrics"),
+        (Stepper, "advance"),
+        (WorkDirectory, "write_record"),
+    ):
+        with monkeypatch.context() as patch:
+            at_call(patch, owner, name, 2, stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(workdir)
+    assert_same(workdir, run(workdir), whole)
 
 
 def test_no_arm_reads_the_test_set_before_all_are_trained(tmp_path, monkeypatch, whole):
