@@ -22,8 +22,10 @@ trained net; and which of those numbers arms are compared in:
         )
 
 with `main` as `pooling_comparison` has it. All that `train` does holds for each arm:
-recipes, augmentation, precision, engines, checkpoints, signals. Arms share their seeds'
-batches, and the initial parameters of the same path and shape (`shared_start`), and
-each takes the rate that is best on validation. `Measure` says how to ask more, and
-`run(drawings=...)` takes figures for the report.
+recipes, augmentation, precision, engines, checkpoints, signals; a net that is damaged
+before the comparison has ended is made again. Arms share their seeds' batches, so that
+recipes of their own are refused where these would differ, and the initial parameters of
+the same path and shape (`shared_start`). Each takes the rate that is best on
+validation. `Measure` says how to ask more, and `run(drawings=...)` takes figures for
+the report.
 """

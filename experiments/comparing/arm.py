@@ -6,10 +6,12 @@ from typing import Any
 
 from experiments.harness.run_flags import RunFlags
 
+BATCHES = "batch_size", "validation_fraction", "epochs", "steps"
+"""The fields of a recipe that settle which images are in which step of a seed."""
+
 # All arms take the same batches of the same images, in the same arithmetic.
 _SHARED = {
-    "batch_size",
-    "validation_fraction",
+    *BATCHES,
     "dataset",
     "data_dir",
     "image_size",
@@ -34,7 +36,8 @@ class Arm:
     Attributes:
         name: what tells it from the others, in tables and in files' names.
         flags: those of `RunFlags` that it sets for itself: of the net (`model`, `pool`,
-            `boundary`, `downsample`), or of its training, but for its batches.
+            `boundary`, `downsample`), or of its training, but for its batches: a
+            `recipe` of its own has to have those of the experiment's.
         learning_rates: peak rates of its own to choose from; None is the experiment's.
         flag: the experiment's that brings the arm in, which is blamed for its faults.
 

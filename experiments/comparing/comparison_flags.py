@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
 from cnnlab.run_layout import arm_directory
-from experiments.comparing.arm import Arm
+from experiments.comparing.arm import BATCHES, Arm
 from experiments.harness import flags
 from experiments.harness.recipe_flags import chosen_recipe
 from experiments.harness.refusals import refuse_below
 from experiments.harness.run_flags import RunFlags
 
 
-def _of_run(name: str, default: Any) -> Any:
-    """The field of `RunFlags`, with another default."""
+def _of_run(name: str, default: Any, more: str) -> Any:
+    """The field of `RunFlags`, with another default and more to say of it."""
     (field,) = (each for each in dataclasses.fields(RunFlags) if each.name == name)
-    return dataclasses.field(default=default, metadata=field.metadata)
+    help = field.metadata["help"] + more
+    return dataclasses.field(default=default, metadata={**field.metadata, "help": help})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,11 @@ class ComparisonFlags(RunFlags):
 
     seeds: int = flags.field(5, "seeds per arm; seeds are 0 to this less one")
     # On a CPU all are as fast, and timing them costs a short comparison seconds.
-    seed_engine: str = _of_run("seed_engine", default="loop")
+    seed_engine: str = _of_run(
+        "seed_engine",
+        default="loop",
+        more="; seeds that it cannot serve, as one alone, are trained as by loop",
+    )
     learning_rates: tuple[float, ...] = flags.field(
         (0.1, 0.3, 0.6),
         "peak rates to choose from, by validation accuracy, for each arm",
@@ -128,9 +133,29 @@ def _refuse_net(config: ComparisonFlags, arm: Arm) -> None:
     own = arm.configured(config)
     try:
         engine_choice.refuse_other_model(own)
-        chosen_recipe(own)
+        recipe = chosen_recipe(own)
     except UserError as error:
         raise blamed(error, arm) from error
+    _refuse_other_batches(config, arm, chosen_recipe(config), recipe)
+
+
+def _refuse_other_batches(config: ComparisonFlags, arm: Arm, shared, own) -> None:
+    """Raises a UserError where the recipe of an arm takes other batches than theirs."""
+    names = [name for name in BATCHES if getattr(own, name) != getattr(shared, name)]
+    if not names:
+        return
+    own_recipe = arm.flags["recipe"]
+    told = "; ".join(
+        f"{name} {getattr(own, name)}, not {getattr(shared, name)}" for name in names
+    )
+    # Either of these two settles both.
+    given = [name for name in names if name != "steps" or "epochs" not in names]
+    raise UserError(
+        arm.flag,
+        f"{arm.name} has the recipe {own_recipe}, which takes other batches than "
+        f"{config.recipe} ({told}); arms share theirs: give all of them "
+        f"{', '.join(f'--{name}' for name in given)}",
+    )
 
 
 def blamed(error: UserError, arm: Arm) -> UserError:

@@ -61,6 +61,7 @@ def _run(config: ComparisonFlags, measures, compared, more, drawings):
     from experiments.comparing.plan import plans
     from experiments.harness import compile_cache
     from experiments.harness.progress import Progress
+    from experiments.training import determinism
 
     dataset = data.load(
         config.dataset,
@@ -94,7 +95,9 @@ def _run(config: ComparisonFlags, measures, compared, more, drawings):
         )
         with asked_to_stop.at_once():
             results = _described(config, arms, directory) | found
-            results["notes"] += _order_note(arms, results["environment"])
+            results["notes"] += determinism.note(
+                results["unordered_operations"], results["environment"]
+            )
             results |= more(results)
             metrics, drawn = directory.metrics(), drawings(results)
             results["figures"] = report.figure_paths(results, metrics, drawn)
@@ -116,7 +119,8 @@ def compare_arms(
 ) -> dict[str, Any]:
     """Trains every arm, then scores every net: what results.json says of the arms.
 
-    These are `arms`, `comparisons`, `iso_compute`, `notes` and `seconds`.
+    These are `arms`, `comparisons`, `iso_compute`, `unordered_operations`, `notes` and
+    `seconds`.
 
     Raises:
         UserError: an arm diverges at every rate, or the directory cannot be written.
@@ -126,6 +130,7 @@ def compare_arms(
     from experiments.comparing.comparison import Comparison
     from experiments.comparing.judging import judged
     from experiments.comparing.shared_start import digests
+    from experiments.training import determinism
 
     scoring.drop_unfinished(directory)
     comparison = Comparison(config, arms, directory, progress, asked_to_stop)
@@ -144,8 +149,12 @@ def compare_arms(
             )
             for each, seeds, common in zip(trained, scored, shared, strict=True)
         ]
+        unordered = determinism.unordered_operations(
+            *(comparison.job(each.planned, each.learning_rate) for each in trained)
+        )
         results = {
             "arms": rows,
+            "unordered_operations": unordered,
             "notes": summary.rate_notes(trained),
             # A scored seed's time holds its training run's, which counts once.
             "seconds": sum(each.seconds for each in trained)
@@ -163,16 +172,6 @@ def compare_arms(
             delta=delta,
             families=config.families(),
         )
-
-
-def _order_note(arms: Sequence["PlannedArm"], environment: Mapping) -> list[str]:
-    """What keeps the run's bits from repeating; nothing but on a GPU."""
-    if environment["platform"] != "gpu":
-        return []
-    from experiments.training import determinism
-
-    unordered = determinism.unordered_operations(arms[0].plan.job)
-    return determinism.note(unordered, environment)
 
 
 def _described(

@@ -140,16 +140,19 @@ def _augmentation(
 
 
 def _mesh(config: RecipeFlags, batch_size: int) -> Mesh | None:
-    """The devices that share every batch; none where seeds have devices of their own.
+    """The devices that share every batch; none where there is but one.
+
+    Where seeds are to have devices of their own, it is those of seeds for which there
+    are too few of them, and none where they cannot share a batch evenly.
 
     Raises:
         UserError: a batch that they cannot share evenly.
     """
-    if getattr(config, "seed_engine", "auto") == "devices":
-        return None
     try:
         return data_mesh(batch_size)
     except ValueError:
+        if getattr(config, "seed_engine", "auto") == "devices":
+            return None
         count = jax.device_count()
         raise UserError(
             "batch_size",

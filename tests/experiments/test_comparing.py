@@ -1,6 +1,7 @@
 """What arms of a comparison share, and what sets them apart."""
 
 import dataclasses
+from collections import Counter
 from typing import ClassVar
 
 import jax
@@ -19,11 +20,13 @@ from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.comparing.plan import plans
 from experiments.comparing.shared_start import digests
 from experiments.harness import flags
+from experiments.training import plan as training_plan
+from experiments.training.determinism import unordered_operations
 
 pytestmark = pytest.mark.usefixtures("small")
 
 ARMS = (
-    Arm("plain", {"augment": ()}),
+    Arm("plain", {"augment": (), "loss": "mean_squared_error"}),
     Arm("rolled", {"boundary": "circular", "pool": "avg_pool"}),
     Arm("small steps", {"augment": ("random_flip",)}, learning_rates=(0.01,)),
 )
@@ -99,6 +102,9 @@ def test_an_experiment_of_its_own(tmp_path):
     assert arms["rolled"]["options"] == {"pool": "avg_pool", "boundary": "circular"}
     metrics = {row["metric"] for row in results["comparisons"]}
     assert metrics == {"test_accuracy", "circular_consistency"}
+    # The first arm's loss has fewer than the others'.
+    unordered = [Counter(unordered_operations(job)) for job in jobs(config)[:2]]
+    assert unordered[0] < unordered[1] == results["unordered_operations"]
     for name, arm in arms.items():
         for number, seed in enumerate(arm["seeds"]):
             net = training.load(config.workdir, name, number)
@@ -128,7 +134,9 @@ def test_seeds_in_one_program_are_those_of_a_loop(tmp_path):
         assert one["test_accuracy"] == other["test_accuracy"]
 
 
-@pytest.mark.parametrize("name", ["batch_size", "seeds", "dataset", "no_flag"])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "epochs", "steps", "seeds", "dataset", "no_flag"]
+)
 def test_arms_set_no_flag_that_all_share(name):
     with pytest.raises(ValueError, match=f"{name} is not one of accumulate, aug"):
         Arm("a", {name: 1})
@@ -153,6 +161,63 @@ def test_the_flag_that_brings_an_arm_in_is_blamed(tmp_path, monkeypatch, arms, m
     model = "lenet5(pool='max_pool')" if "sets pool" in message else "lenet5"
     with pytest.raises(UserError, match=f"^{message}"):
         flags.checked(some(tmp_path, model=model))
+
+
+RECIPES = [Arm("ours", {}), Arm("theirs", {"recipe": "all_cnn"}, flag="arms")]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"batch_size": None, "epochs": None},
+            r"\(validation_fraction 0.0, not 0.1; epochs 350, not 6\); arms share "
+            r"theirs: give all of them --validation_fraction, --epochs$",
+        ),
+        ({"steps": 9, "epochs": None}, r"\(validation_fraction 0.0, not 0.1\)"),
+        (
+            {"recipe": "cifar_resnet", "epochs": None, "validation_fraction": 0.1},
+            r"cifar_resnet \(epochs 350, not 0; steps 0, not 64000\); arms .*"
+            r" --epochs$",
+        ),
+    ],
+)
+def test_a_recipe_of_other_batches_is_refused(tmp_path, monkeypatch, given, message):
+    monkeypatch.setattr(Config, "arms", lambda self: RECIPES)
+    given = {"validation_fraction": None} | given
+    begins = "^arms: theirs has the recipe all_cnn, which takes other batches than"
+    with pytest.raises(UserError, match=f"{begins}.*{message}"):
+        flags.checked(some(tmp_path / "run", **given))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_of_the_same_batches_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "arms", lambda self: RECIPES)
+    ours, theirs = jobs(flags.checked(some(tmp_path)))
+    assert ours.recipe.clip != theirs.recipe.clip
+    assert ours.steps == theirs.steps
+    for epoch in (0, 1):
+        for one, other in zip(ours.orders(epoch), theirs.orders(epoch), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("engine", ["auto", "devices"])
+def test_seeds_that_devices_do_not_serve_share_batches(tmp_path, monkeypatch, engine):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))
+    monkeypatch.setattr(training_plan, "data_mesh", lambda batch_size: mesh)
+    found = jobs(some(tmp_path, seed_engine=engine))
+    assert {job.task.data_mesh for job in found} == {mesh}
+
+
+def test_devices_of_their_own_need_share_no_batch_evenly(tmp_path, monkeypatch):
+    def refuse(batch_size):
+        raise ValueError(f"batch_size {batch_size} cannot be shared")
+
+    monkeypatch.setattr(training_plan, "data_mesh", refuse)
+    found = jobs(some(tmp_path, seed_engine="devices"))
+    assert {job.task.data_mesh for job in found} == {None}
+    with pytest.raises(UserError, match="^batch_size: 16 .* --seed_engine=devices"):
+        jobs(some(tmp_path, seed_engine="auto"))
 
 
 def test_flags_that_arms_set_are_none_of_the_experiment():
