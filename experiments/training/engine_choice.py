@@ -37,6 +37,7 @@ def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     """What differs from how a run began, in a line each, where it is allowed to.
 
     The directory then describes the environment of now, and keeps those before it.
+    Where the run has no checkpoint yet it begins as of now, its engine to be chosen.
 
     Raises:
         UserError: going on could change the run's bits, and that is not allowed.
@@ -56,9 +57,10 @@ def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     unknown = [name for name in here if name not in began]
     if not differences and not unknown:
         return []
-    if not any((directory.path / "checkpoints").glob("*/*/[0-9]*")):
-        # Nothing is there to go on from.
-        directory.describe(environment=now)
+    steps = (directory.path / "checkpoints").glob("*/*/*")
+    if not any(step.name.isdecimal() for step in steps):
+        # Nothing is there to go on from: what was fastest there need not be here.
+        directory.describe(environment=now, seed_engine=None, seed_engine_seconds=None)
         return []
     if differences and not config.allow_rounding:
         raise UserError(
