@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import multiprocessing
+import pkgutil
 import random
 import re
 import signal
@@ -149,6 +150,58 @@ def test_a_disk_that_fills_half_way(small_disk, monkeypatch, uninterrupted, capf
     assert capfd.readouterr() == ("", "")
 
 
+# Outside of compilation, SIGTERM is answered within so many seconds.
+GRACE = 10
+
+
+def _main_that_dawdles(workdir, programs, place, seconds):
+    """A training process that says by a file where it is, and stays there a while."""
+    function = pkgutil.resolve_name(place)
+
+    def dawdle(*args, **more):
+        (workdir / "here").touch()
+        time.sleep(seconds)
+        return function(*args, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        small_training.spare(patch, programs)
+        patch.setattr(place, dawdle)
+        train.main(at(workdir))
+
+
+@pytest.mark.parametrize(
+    "place, seconds",
+    [
+        # Longer than a process may take to leave: validating and scoring have to stop.
+        ("cnnlab.training.evaluate", PATIENCE),
+        ("cnnlab.training.predictor", PATIENCE),
+        # On a slow disk: what is being written, and the step that comes after.
+        ("cnnlab.training.checkpoint.write_arrays", GRACE / 5),
+    ],
+)
+def test_a_process_is_terminated_wherever_it_is(
+    tmp_path, programs, small, uninterrupted, place, seconds
+):
+    workdir = tmp_path / "run"
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
+    process = _CONTEXT.Process(
+        target=_main_that_dawdles, args=(workdir, programs, place, seconds)
+    )
+    process.start()
+    try:
+        assert _wait_for((workdir / "here").exists, process)
+        process.terminate()
+        process.join(GRACE)
+        assert process.exitcode == 143
+    finally:
+        process.kill()
+    (workdir / "here").unlink()
+    assert any(workdir.glob("checkpoints/tiny/seed1/*"))
+    assert not (workdir / "results.json").exists()
+    results = small_training.run(workdir)
+    small_training.assert_same(workdir, results, uninterrupted)
+
+
 COMMAND = [sys.executable, "-m", "experiments.train", "--train_examples=100"]
 COMMAND += ["--image_size=16", "--batch_size=30", "--seeds=2", "--seed_engine=vmap"]
 COMMAND += ["--epochs=400", "--dtype=float64", "--tensorboard", "--profile=4:5"]
@@ -156,12 +209,10 @@ COMMAND += ["--epochs=400", "--dtype=float64", "--tensorboard", "--profile=4:5"]
 
 def test_the_program_is_terminated_and_goes_on(tmp_path):
     """As it is, with nothing spared."""
-    workdir = tmp_path / "run"
+    workdir, told = tmp_path / "run", tmp_path / "told"
     command = [*COMMAND, f"--workdir={workdir}", "--progress=lines"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if line.startswith("compiling a step took"):
-            break
+    with open(told, "w") as file:
+        process = subprocess.Popen(command, stderr=file)
     # Of the last few that are kept, the one of a step may come and go unseen.
     while process.poll() is None and not any(
         path.name.isdecimal() and int(path.name) >= 6
@@ -169,14 +220,15 @@ def test_the_program_is_terminated_and_goes_on(tmp_path):
     ):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    told = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(10) == 143
+    try:
+        assert process.wait(GRACE) == 143
+    finally:
+        process.kill()
     # A slow machine tells of its progress before.
     assert re.fullmatch(
         r"terminated at step [\d,]+ of 1,200, which is stored; the same command goes "
         r"on",
-        told.splitlines()[-1],
+        told.read_text().splitlines()[-1],
     )
     assert any((workdir / "profile").rglob("*.xplane.pb"))
     assert any((workdir / "tensorboard").rglob("*tfevents*"))
