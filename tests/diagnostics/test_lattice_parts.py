@@ -11,8 +11,8 @@ from lattice_nets import halving, image, parameters, shape, two_levels
 from cnnlab.diagnostics.lattice import certify
 from cnnlab.diagnostics.lattice.copies import copies, power_of_two
 from cnnlab.diagnostics.lattice.drawing import draw_image, draw_weights
-from cnnlab.diagnostics.lattice.folding import folded
 from cnnlab.diagnostics.lattice.shift_sets import describe, is_closed, lattice
+from cnnlab.diagnostics.lattice.staircase import folded
 from cnnlab.errors import UserError
 
 
@@ -207,3 +207,45 @@ def test_a_set_is_closed_if_sums_stay_in_it():
     assert is_closed(diagonal) and is_closed(np.ones((4, 4), bool))
     diagonal[1, 1] = False
     assert not is_closed(diagonal)
+
+
+def test_shifts_that_were_not_asked_for_are_not_told_of():
+    net = functools.partial(two_levels, pool=halving("max_pool"))
+    asked = [(4, 0), (0, -4), (2, 0), (20, 4), (1, 3)]
+    certificate = certify(net, parameters(), image(), shifts=asked, per_layer=False)
+    found = {(4, 0), (0, 12), (4, 4)}
+    assert set(map(tuple, np.argwhere(certificate.invariant).tolist())) == found
+    assert certificate.notes[-1].startswith("5 of the 256 shifts were tried")
+
+
+@pytest.mark.parametrize(
+    "shifts, message",
+    [
+        ([], "shifts: must be pairs"),
+        ([(1, 2, 3)], "shifts: must be pairs"),
+        (3, "shifts: must be pairs"),
+        ([(0.5, 1)], "shifts: must be whole pixels"),
+    ],
+)
+def test_what_is_no_shift_is_refused(shifts, message):
+    with pytest.raises(UserError, match=message):
+        certify(lambda x: x, image(8), shifts=shifts)
+
+
+def test_a_loop_is_exact_at_any_depth_and_hands_on_what_was_a_constant():
+    def function(x):
+        def trip(carry, entry):
+            sums, rows = carry
+            sums = jax.nn.relu(3 * sums + entry - 1)
+            return (sums, rows + entry), sums
+
+        start = jnp.zeros((1, 8, 1)), jnp.zeros((1, 8, 1))
+        entries = jnp.tile(x.swapaxes(0, 1), (10, 1, 1, 1))
+        (sums, _), stacked = jax.lax.scan(trip, start, entries)
+        return stacked, sums.sum(1)
+
+    certificate = certify(function, image(8), per_layer=False)
+    assert certificate.dtype == "float32"
+    stacked, sums = certificate.outputs
+    np.testing.assert_array_equal(sums.invariant, lattice((8, 8), 8, 1))
+    assert not stacked.constant and not stacked.invariant[1:].any()

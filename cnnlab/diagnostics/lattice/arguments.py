@@ -1,5 +1,6 @@
 """What a function is given: its image, and leaves that are drawn."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
+from jaxtyping import Int
 
 from cnnlab.diagnostics.lattice.copies import is_float
 from cnnlab.diagnostics.lattice.drawing import draw_weights
@@ -45,6 +47,24 @@ def image_of(
     if min(given.shape) < 1 or max(shape) < 2:
         raise UserError("image", f"of shape {given.shape} has no shift to certify")
     return image % len(args), axes, shape
+
+
+def shifts_of(
+    given: Sequence[tuple[int, int]] | None, shape: tuple[int, int]
+) -> Int[np.ndarray, "shifts two"]:
+    """The shifts of a torus of that shape that are given, each once; None means all.
+
+    Raises:
+        UserError: they are no pairs of whole numbers of pixels.
+    """
+    if given is None:
+        return np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), -1)
+    shifts = np.asarray(given)
+    if shifts.ndim != 2 or shifts.shape[1] != 2 or not len(shifts):
+        raise UserError("shifts", f"must be pairs (dy, dx), got {given!r}")
+    if not np.issubdtype(shifts.dtype, np.integer):
+        raise UserError("shifts", f"must be whole pixels, got {given!r}")
+    return np.unique(shifts % shape, axis=0)
 
 
 def described(leaf: Any, dtype: DTypeLike) -> Any:

@@ -22,7 +22,8 @@ from cnnlab.diagnostics.lattice.copies import (
     is_float,
     power_of_two,
 )
-from cnnlab.diagnostics.lattice.folding import folded, whole
+from cnnlab.diagnostics.lattice.scanning import scanned_copies
+from cnnlab.diagnostics.lattice.staircase import folded, whole
 from cnnlab.diagnostics.operation import Operation
 from cnnlab.diagnostics.running import run
 
@@ -56,8 +57,6 @@ _OF_POSITIVE = frozenset(["log", "pow", "rsqrt", "sqrt"])
 # Beyond these an exponential leaves what a float holds.
 _EXPONENTIAL = 30.0
 _EXPONENTIALS = frozenset(["exp", "exp2", "expm1", "sinh", "cosh"])
-# A loop of at most so many trips is computed trip by trip.
-_TRIPS = 64
 
 
 def compute(operation: Operation, inputs: Sequence[Any]) -> Sequence[Any] | None:
@@ -66,8 +65,8 @@ def compute(operation: Operation, inputs: Sequence[Any]) -> Sequence[Any] | None
         return _of_weights(operation, inputs)
     if operation.operator and operation.name in _OPENED:
         return run(operation.bodies[0], inputs, compute)
-    if operation.name == "scan" and operation.options["length"] <= _TRIPS:
-        return _trips(operation, inputs)
+    if operation.name == "scan":
+        return scanned_copies(operation, inputs, compute)
     inputs = _prepared(operation, inputs)
     outputs = _of_copies(operation, inputs)
     if _bends(operation, inputs):
@@ -201,49 +200,3 @@ def _term(term):
     else:
         rounded = jnp.round(term * 8) / 8
     return jnp.where(few_bits(term) | ~jnp.isfinite(term), term, rounded)
-
-
-def _trips(operation, inputs):
-    """A scan, trip by trip, so that each may have copies of its own."""
-    (body,) = operation.bodies
-    carried = _alike(operation.outputs, body.outputs)
-    last = _alike(operation.inputs, body.inputs)
-    constants, carry = inputs[: last - carried], list(inputs[last - carried : last])
-    length = operation.options["length"]
-    stacks: list[list] = []
-    order = range(length)
-    for trip in reversed(order) if operation.options["reverse"] else order:
-        entries = [_entry(value, trip) for value in inputs[last:]]
-        outputs = run(body, [*constants, *carry, *entries], compute)
-        carry = outputs[:carried]
-        stacks.append(outputs[carried:])
-    if operation.options["reverse"]:
-        stacks.reverse()
-    return [*carry, *(_stacked(values) for values in zip(*stacks, strict=True))]
-
-
-def _alike(outside, inside) -> int:
-    # What is taken apart or stacked has one axis more outside.
-    return sum(
-        len(a.shape) == len(b.shape) for a, b in zip(outside, inside, strict=True)
-    )
-
-
-def _entry(value, trip):
-    if isinstance(value, Copies):
-        return value._replace(arrays=value.arrays[:, trip])
-    return value[trip]
-
-
-def _stacked(values):
-    if not any(isinstance(value, Copies) for value in values):
-        return jnp.stack(values)
-    sources = [value for value in values if isinstance(value, Copies)]
-    count = len(sources[0].arrays)
-    arrays = [
-        value.arrays
-        if isinstance(value, Copies)
-        else jnp.broadcast_to(value, (count, *value.shape))
-        for value in values
-    ]
-    return copies(jnp.stack(arrays, 1), sources)

@@ -1,12 +1,13 @@
 """The certificate of a function: run on integers, for every shift of its image."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from cnnlab.diagnostics.lattice.arguments import described, drawn, image_of
+from cnnlab.diagnostics.lattice.arguments import described, drawn, image_of, shifts_of
 from cnnlab.diagnostics.lattice.certificate import Certificate, Verdict
 from cnnlab.diagnostics.lattice.comparing import TOLERANCE, Findings
 from cnnlab.diagnostics.lattice.drawing import draw_image
@@ -44,6 +45,7 @@ def certify(
     spatial: tuple[int, int] | None = None,
     seed: int = 0,
     trials: int | None = None,
+    shifts: Sequence[tuple[int, int]] | None = None,
     per_layer: bool = True,
     dtype: str = "float32",
 ) -> Certificate:
@@ -81,6 +83,7 @@ def certify(
         trials: with weights and images of their own; None means two, more where the
             outputs have less than 8 entries, 16 where the program chooses by its data
             (as polyphase pools do).
+        shifts: the (dy, dx) to try; None means all. The sets hold no others.
         dtype: in which to begin: "float32", which goes on in float64 if an operation is
             inexact; or "float64", where that is known beforehand.
         per_layer: whether every operation has its own verdict, or the outputs alone.
@@ -93,6 +96,7 @@ def certify(
     if trials is not None:
         check_count("trials", trials)
     image, spatial, shape = image_of(args, image, spatial)
+    tried = shifts_of(shifts, shape)
     position = len(jax.tree.leaves(args[:image]))
     if dtype not in _DTYPES:
         raise UserError("dtype", f"{dtype!r} must be one of {', '.join(_DTYPES)}")
@@ -109,11 +113,11 @@ def certify(
                 for trial in range(count):
                     if found and not _unrounded(found[-1]) and kind == np.float32:
                         break
-                    each, relus = _trial(ran, leaves, position, spatial, (seed, trial))
+                    each, relus = _trial(ran, leaves, tried, (seed, trial))
                     found.append(each)
         if _unrounded(found[-1]):
             break
-    return _certificate(ran, found, relus, kind.name)
+    return _certificate(ran, found, relus, kind.name, len(tried))
 
 
 def _trials(program: Program, ran: Machine) -> int:
@@ -133,19 +137,19 @@ def _check(ran: Machine, dtype: np.dtype) -> None:
         )
 
 
-def _trial(ran, leaves, position, spatial, seed):
+def _trial(ran, leaves, shifts, seed):
     """The findings of one draw, and its ReLUs; drawn anew where it shows nothing."""
-    shape = leaves[position].shape
+    image = leaves[ran.image]
     for attempt in range(_DRAWS):
         rng = np.random.default_rng((*seed, attempt))
         arrays = [drawn(leaf, rng) for leaf in leaves]
-        del arrays[position]
+        del arrays[ran.image]
         # Ties in the image; the other one is there to differ.
         images = [
-            draw_image(shape, spatial, tied, rng).astype(leaves[position].dtype)
+            draw_image(image.shape, ran.spatial, tied, rng).astype(image.dtype)
             for tied in (seed[-1] % 2 == 1, False)
         ]
-        each, relus = findings(ran, arrays, images, tuple(shape[a] for a in spatial))
+        each, relus = findings(ran, arrays, images, shifts)
         alive = all(one.varies for one in each[len(each) - ran.outputs :])
         if alive and all(0 < relu.share < 1 for relu in relus):
             break
@@ -157,7 +161,11 @@ def _unrounded(each: list[Findings]) -> bool:
 
 
 def _certificate(
-    ran: Machine, found: list[list[Findings]], relus: list[ReLU], dtype: str
+    ran: Machine,
+    found: list[list[Findings]],
+    relus: list[ReLU],
+    dtype: str,
+    tried: int,
 ) -> Certificate:
     verdicts, notes = [], []
     for one, trials in zip(ran.watched, zip(*found, strict=True), strict=True):
@@ -174,8 +182,8 @@ def _certificate(
                 one.name,
                 one.value.shape,
                 tuple(
-                    None if place.stride is None else float(place.stride)
-                    for place in one.places
+                    None if along.stride is None else float(along.stride)
+                    for along in one.axes
                 ),
                 *sets,
                 to=0.0 if exact else TOLERANCE,
@@ -186,9 +194,12 @@ def _certificate(
         if not 0 < relu.share < 1:
             state = "on" if relu.share else "off"
             notes.append(f"{relu.name}: is {state} everywhere, and so no test of it")
+    every = math.prod(ran.shape)
+    if tried < every:
+        notes.append(f"{tried} of the {every} shifts were tried; no others are told of")
     ends = len(verdicts) - ran.outputs
     for verdict in verdicts[ends:]:
-        if not is_closed(verdict.invariant):
+        if tried == every and not is_closed(verdict.invariant):
             notes.append(
                 f"{verdict.name}: the shifts found are not closed under addition, as "
                 "the exact ones are; more trials leave fewer"

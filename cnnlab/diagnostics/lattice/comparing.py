@@ -12,7 +12,7 @@ from jax import Array, lax
 from jaxtyping import Bool, Int
 
 from cnnlab.diagnostics.lattice.copies import Copies, is_float
-from cnnlab.diagnostics.lattice.folding import staircase
+from cnnlab.diagnostics.lattice.staircase import staircase
 from cnnlab.diagnostics.operation import Value
 from cnnlab.diagnostics.receptive_field import Field
 
@@ -20,7 +20,7 @@ from cnnlab.diagnostics.receptive_field import Field
 TOLERANCE = 1e-9
 
 
-class Place(NamedTuple):
+class Along(NamedTuple):
     """Which axis of a value runs along a spatial axis of the image, and how densely.
 
     Attributes:
@@ -32,7 +32,7 @@ class Place(NamedTuple):
     stride: Fraction | None
 
 
-NOWHERE = Place(None, None)
+NOWHERE = Along(None, None)
 
 
 class Findings(NamedTuple):
@@ -51,29 +51,29 @@ class Findings(NamedTuple):
     finite: Bool[Array, ""]
 
 
-def places_of(
+def axes_of(
     value: Value, fields: Sequence[Field | None] | None, image: Value, spatial
-) -> tuple[Place, Place]:
+) -> tuple[Along, Along]:
     """Where the image's two spatial axes are in `value`."""
     return tuple(
-        _place(value, field, image, axis)
+        _along(value, field, image, axis)
         for field, axis in zip(fields or (None, None), spatial, strict=True)
     )
 
 
-def _place(value, field, image, axis) -> Place:
+def _along(value, field, image, axis) -> Along:
     if field is not None:
         along = field.axis is not None and field.stride != 0
-        return Place(field.axis, Fraction(field.stride)) if along else NOWHERE
+        return Along(field.axis, Fraction(field.stride)) if along else NOWHERE
     # Moved by what the program computes: taken for a map like the image.
     if len(value.shape) != len(image.shape) or value.shape[axis] in (0, 1):
         return NOWHERE
-    return Place(axis, Fraction(image.shape[axis], value.shape[axis]))
+    return Along(axis, Fraction(image.shape[axis], value.shape[axis]))
 
 
 def compared(
     value: Copies,
-    places: Sequence[Place],
+    along: Sequence[Along],
     batch: int,
     shifts: Int[Array, "copies two"],
 ) -> Findings:
@@ -97,11 +97,11 @@ def compared(
         return jnp.all((a == b) | (jnp.abs(a - b) <= tolerance), axes)
 
     invariant = same(arrays, first[None])
-    there = [place for place in places if place.axis is not None]
+    there = [one for one in along if one.axis is not None]
     if there:
-        moved, fits = _moved(first, places, shifts)
+        moved, fits = _moved(first, along, shifts)
         equivariant = fits & same(arrays, moved)
-        seen = _seen(value, [place.axis for place in there], batch)
+        seen = _seen(value, [one.axis for one in there], batch)
         rolled = jnp.all(seen == seen[:, :1], (0, 2))
     else:
         equivariant = rolled = invariant
@@ -109,16 +109,16 @@ def compared(
     return Findings(invariant, equivariant, rolled, varies, value.unrounded, finite)
 
 
-def _moved(first, places, shifts):
+def _moved(first, along, shifts):
     """The value as each shift should leave it, and whether that is whole entries."""
     axes, steps = [], []
     fits = jnp.ones(len(shifts), bool)
-    for place, shift in zip(places, shifts.T, strict=True):
-        if place.axis is None:
+    for one, shift in zip(along, shifts.T, strict=True):
+        if one.axis is None:
             continue
-        numerator, denominator = place.stride.numerator, place.stride.denominator
+        numerator, denominator = one.stride.numerator, one.stride.denominator
         fits &= shift * denominator % numerator == 0
-        axes.append(place.axis)
+        axes.append(one.axis)
         steps.append(shift * denominator // numerator)
     roll = jax.vmap(lambda *step: jnp.roll(first, jnp.stack(step), tuple(axes)))
     return roll(*steps), fits

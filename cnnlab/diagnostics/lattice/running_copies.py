@@ -1,5 +1,6 @@
 """A program on many copies of an image at once, and what they show of every value."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,17 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Int
 
 from cnnlab.diagnostics.fields import fields_of
-from cnnlab.diagnostics.lattice.arithmetic import compute
-from cnnlab.diagnostics.lattice.comparing import Findings, Place, compared, places_of
+from cnnlab.diagnostics.lattice.comparing import Along, Findings, axes_of, compared
 from cnnlab.diagnostics.lattice.compiling import quickly_compiled
 from cnnlab.diagnostics.lattice.copies import Copies, copies, is_float
+from cnnlab.diagnostics.lattice.stepping import step
 from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.running import run
 
 # Entries of a program's largest value over all copies that are computed at once.
 _ENTRIES = 2**22
+# Compiled comparisons that are kept.
+_COMPARISONS = 1024
 
 
 class Watched(NamedTuple):
@@ -25,7 +29,7 @@ class Watched(NamedTuple):
 
     name: str
     value: Value
-    places: tuple[Place, Place]
+    axes: tuple[Along, Along]
 
 
 class ReLU(NamedTuple):
@@ -36,26 +40,36 @@ class ReLU(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """A program compiled for copies of its image.
+    """A program that runs on copies of its image.
 
     Attributes:
-        run: from weights, the image, another image and shifts `[count, 2]` to the
-            findings of `watched` for each shift and the shares of `relus`.
-        count: how many shifts are run at once.
+        image: which of the program's inputs that is.
+        spatial: its spatial axes.
+        count: how many copies are computed at once, at most.
         watched: the values that are compared, the program's outputs last.
         outputs: how many of them are outputs.
-        entries: of those, in all.
-        narrowest: the narrowest float that something is computed in.
-        relus: their names, once the program has run.
+        narrowest: the narrowest float that something on the image is computed in.
     """
 
-    run: Callable
+    program: Program
+    image: int
+    spatial: tuple[int, int]
     count: int
     watched: list[Watched]
     outputs: int
-    entries: int
     narrowest: np.dtype
-    relus: list[str]
+
+    @property
+    def entries(self) -> int:
+        """Of all outputs."""
+        ends = self.watched[len(self.watched) - self.outputs :]
+        return sum(one.value.size for one in ends)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the torus that the image is."""
+        shape = self.program.inputs[self.image].shape
+        return tuple(shape[axis] for axis in self.spatial)
 
 
 def machine(
@@ -65,99 +79,102 @@ def machine(
     of_image = program.inputs[image]
     fields = fields_of(program, image, spatial)
     on_image = {value for value, seen in fields.items() if seen is not None}
-    watched = []
+    named = []
     if per_layer:
         for operation in program.operations:
             for value in operation.outputs:
                 if value in on_image and is_float(value.dtype):
-                    watched.append((_name(operation), value))
-    watched += [("output", value) for value in program.outputs if value in on_image]
-    outputs = sum(name == "output" for name, _ in watched)
+                    named.append((_name(operation), value))
+    ends = [("output", value) for value in program.outputs if value in on_image]
     watched = [
-        Watched(
-            name,
-            value,
-            places_of(value, fields.get(value), of_image, spatial),
-        )
-        for name, value in watched
+        Watched(name, value, axes_of(value, fields.get(value), of_image, spatial))
+        for name, value in [*named, *ends]
     ]
     largest = max(value.size for value in on_image)
-    places = of_image.shape[spatial[0]] * of_image.shape[spatial[1]]
-    most = max(1, min(places, _ENTRIES // largest))
-    # Parts of one size, which is compiled once.
-    count = -(-places // -(-places // most))
-    batch = min(spatial)
-    relus: list[str] = []
-
-    @quickly_compiled
-    def on_copies(arrays, first, other, shifts):
-        known: dict[Value, Any] = {}
-        shares = []
-        relus.clear()
-
-        def rule(operation, inputs):
-            if _is_relu(operation, inputs):
-                relus.append(_name(operation))
-                shares.append(_share_above(*inputs))
-            outputs = compute(operation, inputs)
-            if outputs is not None:
-                known.update(zip(operation.outputs, outputs, strict=True))
-            return outputs
-
-        moved = jax.vmap(lambda shift: jnp.roll(first, shift, spatial))(shifts)
-        both = jnp.concatenate([first[None], other[None], moved])
-        inputs = list(arrays)
-        inputs.insert(image, copies(both))
-        known[of_image] = inputs[image]
-        results = run(program, inputs, rule)
-        known.update(zip(program.outputs, results, strict=True))
-        none = jnp.zeros((2, 2), shifts.dtype)
-        every = jnp.concatenate([none, shifts])
-        found = [
-            compared(known[one.value], one.places, batch, every) for one in watched
-        ]
-        return found, shares
-
+    count = max(1, _ENTRIES // largest)
     floats = [np.dtype(value.dtype) for value in on_image if is_float(value.dtype)]
-    return Machine(
-        on_copies,
-        count,
-        watched,
-        outputs,
-        entries=sum(one.value.size for one in watched[len(watched) - outputs :]),
-        narrowest=min(floats, key=lambda dtype: dtype.itemsize),
-        relus=relus,
-    )
+    narrowest = min(floats, key=lambda dtype: dtype.itemsize)
+    return Machine(program, image, spatial, count, watched, len(ends), narrowest)
 
 
 def findings(
     machine: Machine,
     arrays: Sequence[Any],
     images: Sequence[np.ndarray],
-    shape: tuple[int, int],
+    shifts: Int[np.ndarray, "shifts two"],
 ) -> tuple[list[Findings], list[ReLU]]:
-    """What is found under every shift of a torus of `shape`, `[shape]` each."""
-    shifts = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape), -1)
+    """What is found of each watched value under these shifts, `[height, width]` each.
+
+    Args:
+        arrays: of the program's inputs but for the image.
+        images: the image, and another one.
+    """
+    # Parts of one size, for which steps are compiled once.
     parts = -(-len(shifts) // machine.count)
-    padded = np.resize(shifts, (parts * machine.count, 2)).astype(np.int32)
+    size = -(-len(shifts) // parts)
+    padded = np.resize(shifts, (parts * size, 2)).astype(np.int32)
     found = []
     for part in np.split(padded, parts):
-        result, shares = machine.run(arrays, *images, part)
+        result, relus = _on_copies(machine, arrays, images, part)
         found.append(jax.tree.map(np.asarray, result))
+    places = tuple(shifts.T)
 
     def joined(*results):
-        moved = np.concatenate([one[2:] for one in results])
-        return moved[: len(shifts)].reshape(shape)
+        grid = np.zeros(machine.shape, bool)
+        grid[places] = np.concatenate([one[2:] for one in results])[: len(shifts)]
+        return grid
 
     each = [
         Findings(*map(joined, *(one[:3] for one in of_one)), *of_one[0][3:])
         for of_one in zip(*found, strict=True)
     ]
-    relus = [
-        ReLU(name, float(share))
-        for name, share in zip(machine.relus, shares, strict=True)
-    ]
-    return each, relus
+    return each, [relu._replace(share=float(relu.share)) for relu in relus]
+
+
+def _on_copies(machine, arrays, images, shifts) -> tuple[list[Findings], list[ReLU]]:
+    program, spatial = machine.program, machine.spatial
+    watched = {one.value: one.axes for one in machine.watched}
+    batch = min(spatial)
+    shifts = np.concatenate([np.zeros((2, 2), shifts.dtype), shifts])
+    found: dict[Value, Findings] = {}
+    relus: list[ReLU] = []
+
+    def look(values, outputs):
+        for value, output in zip(values, outputs, strict=True):
+            if value in watched:
+                found[value] = _comparison(watched[value], batch)(output, shifts)
+
+    def rule(operation, inputs):
+        if _is_relu(operation, inputs):
+            relus.append(ReLU(_name(operation), _sharing()(*inputs)))
+        outputs = step(operation, inputs)
+        look(operation.outputs, outputs)
+        return outputs
+
+    inputs = list(arrays)
+    inputs.insert(machine.image, _rolled(spatial)(*images, shifts))
+    look([program.inputs[machine.image]], [inputs[machine.image]])
+    run(program, inputs, rule)
+    return [found[one.value] for one in machine.watched], relus
+
+
+@functools.lru_cache
+def _rolled(spatial: tuple[int, int]) -> Callable:
+    def rolled(first, other, shifts):
+        moved = jax.vmap(lambda shift: jnp.roll(first, shift, spatial))(shifts[2:])
+        return copies(jnp.concatenate([first[None], other[None], moved]))
+
+    return quickly_compiled(rolled)
+
+
+@functools.lru_cache
+def _sharing() -> Callable:
+    return quickly_compiled(_share_above)
+
+
+@functools.lru_cache(_COMPARISONS)
+def _comparison(axes: tuple[Along, Along], batch: int) -> Callable:
+    return quickly_compiled(lambda value, shifts: compared(value, axes, batch, shifts))
 
 
 def _name(operation: Operation) -> str:
