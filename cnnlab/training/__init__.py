@@ -1,14 +1,9 @@
 """Training as pure functions, on data that lives on the device."""
 
-from cnnlab.training.epoch import Diverged, Epoch, train_epoch
 from cnnlab.training.evaluation import Predictor, Score, evaluate, predictor, score
 from cnnlab.training.keys import key_for
 from cnnlab.training.load import Loaded, NetConfig, load
-from cnnlab.training.optimizer import (
-    momentum_sgd,
-    optimizer_of,
-    with_learning_rate,
-)
+from cnnlab.training.optimizer import optimizer_of, with_learning_rate
 from cnnlab.training.recipes import Recipe, recipes
 from cnnlab.training.resident import (
     Resident,
@@ -23,8 +18,6 @@ from cnnlab.training.state import Totals, TrainState, init
 from cnnlab.training.step import Method, train_step
 
 __all__ = [
-    "Diverged",
-    "Epoch",
     "Loaded",
     "Method",
     "NetConfig",
@@ -40,14 +33,12 @@ __all__ = [
     "init",
     "key_for",
     "load",
-    "momentum_sgd",
     "optimizer_of",
     "predictor",
     "recipes",
     "resident",
     "scaling_of",
     "score",
-    "train_epoch",
     "train_step",
     "unit_scaling",
     "validation_split",

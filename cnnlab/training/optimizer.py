@@ -59,32 +59,6 @@ def kernels(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(is_kernel, params)
 
 
-def momentum_sgd(
-    total_steps: int,
-    *,
-    momentum: float = 0.9,
-    warmup: float = 0.2,
-    clip: float = 1.0,
-) -> optax.GradientTransformation:
-    """Nesterov momentum under a rate that rises linearly, then falls as a cosine to 0.
-
-    The peak rate is set by `with_learning_rate`.
-
-    Args:
-        clip: a longer gradient is shortened to this norm, over all parameters.
-        warmup: the share of `total_steps` in which the rate rises.
-    """
-    recipe = Recipe(
-        steps=total_steps,
-        optimizer="nesterov",
-        learning_rate=1.0,
-        schedule=f"cosine(warmup={warmup!r})",
-        momentum=momentum,
-        clip=clip,
-    )
-    return optimizer_of(recipe, total_steps)
-
-
 def with_learning_rate(state: TrainState, learning_rate: float) -> TrainState:
     """`state` with that peak rate."""
     rate = optax.tree.get(state.opt_state, "learning_rate")

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnlab.data import Dataset, Split
 from cnnlab.models import create_model
-from cnnlab.training import Recipe, momentum_sgd
+from cnnlab.training import Recipe, optimizer_of
 from cnnlab.training.engines import Task
 from experiments.harness import numerics
 from experiments.training.determinism import UNORDERED, note, unordered_operations
@@ -22,8 +22,9 @@ from experiments.training.job import Job
 def job(model):
     split = Split(np.zeros((4, 16, 16, 1), np.uint8), np.zeros(4, np.int32))
     dataset = Dataset("zeros", split, split, ("none", "one"), "0" * 64)
-    task = Task(model, momentum_sgd(2))
-    return Job("arm", task, Recipe(steps=2, batch_size=2), dataset, (0,))
+    recipe = Recipe(steps=2, batch_size=2)
+    task = Task(model, optimizer_of(recipe, recipe.steps))
+    return Job("arm", task, recipe, dataset, (0,))
 
 
 class Stock(nn.Module):

@@ -6,15 +6,16 @@ import re
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from cnnlab.models import create_model
-from cnnlab.training import init, momentum_sgd, train_step
+from cnnlab.training import init, train_step
 
 
 def lowered_step(name, batch, **options):
     """A whole training step, its state given away, lowered and not compiled."""
-    model, optimizer = create_model(name, **options), momentum_sgd(100)
+    model, optimizer = create_model(name, **options), optax.sgd(0.1, momentum=0.9)
     state = jax.eval_shape(lambda: init(model, optimizer, 0, model.image_shape))
     images = jax.ShapeDtypeStruct((batch, *model.image_shape), jnp.float32)
     labels = jax.ShapeDtypeStruct((batch,), jnp.int32)

@@ -4,11 +4,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from expected_models import smallest_of_each_family
 
 from cnnlab.models import create_model
-from cnnlab.training import init, momentum_sgd, train_step
+from cnnlab.training import init, train_step
 
 QUICK = {"lenet5", "resnet20", "zeiler_fergus"}
 
@@ -22,7 +23,7 @@ QUICK = {"lenet5", "resnet20", "zeiler_fergus"}
     ],
 )
 def test_every_familys_training_step_is_exported(name, platform):
-    model, optimizer = create_model(name), momentum_sgd(10)
+    model, optimizer = create_model(name), optax.sgd(0.1, momentum=0.9)
     state = jax.eval_shape(lambda: init(model, optimizer, 0, model.image_shape))
     images = jax.ShapeDtypeStruct((2, *model.image_shape), jnp.float32)
     labels = jax.ShapeDtypeStruct((2,), jnp.int32)

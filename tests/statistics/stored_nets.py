@@ -36,6 +36,8 @@ class Trainer:
     """Trains nets of one architecture on one set of images."""
 
     def __init__(self, dataset, *, epochs, batch_size=64):
+        import jax
+
         from cnnlab import training
         from cnnlab.models import create_model
 
@@ -43,7 +45,8 @@ class Trainer:
         self._epochs, self._batch_size = epochs, batch_size
         self._model = create_model("lenet5", dataset.num_classes)
         steps = len(dataset.train.labels) // batch_size * epochs
-        self._optimizer = training.momentum_sgd(steps)
+        self._optimizer = training.optimizer_of(training.recipes["quick"](), steps)
+        self._step = jax.jit(training.train_step, static_argnums=(0, 1))
         self._scaling = training.scaling_of(dataset.train)
         self._images = training.resident(dataset.train, self._scaling)
 
@@ -57,16 +60,14 @@ class Trainer:
         )
         state = training.with_learning_rate(state, 0.3)
         for epoch in range(self._epochs):
-            state, _ = training.train_epoch(
-                self._model,
-                self._optimizer,
-                state,
-                self._images,
+            for index in training.epoch_order(
                 np.arange(len(dataset.train.labels)),
-                seed=order,
-                epoch=epoch,
+                order,
+                epoch,
                 batch_size=self._batch_size,
-            )
+            ):
+                batch = self._images.batch(index)
+                state, _ = self._step(self._model, self._optimizer, state, *batch)
         predict = training.predictor(self._model, state.variables, self._scaling)
         return predict(dataset.test.images).argmax(-1) == dataset.test.labels
 

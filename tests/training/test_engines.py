@@ -15,7 +15,7 @@ from many_seeds import LONG, ONE_STEP, SEEDS, STEPS
 
 from cnnlab.data import Split
 from cnnlab.data.augmentation import augmentations
-from cnnlab.training import Method, Totals, resident, scaling_of, train_step
+from cnnlab.training import Method, Totals, devices, resident, scaling_of, train_step
 from cnnlab.training.engines import (
     ENGINES,
     Engine,
@@ -177,6 +177,12 @@ def test_candidates_are_the_engines_that_can_serve(monkeypatch):
     meshes = {name: e.task.data_mesh for name, e in serving(2, sharing).items()}
     assert meshes.pop("devices") is None
     assert set(meshes.values()) == {sharing.data_mesh}
+
+
+def test_steps_run_in_a_loop_on_accelerators_alone():
+    assert not devices.loops_are_fast("cpu")
+    assert devices.loops_are_fast("gpu")
+    assert devices.loops_are_fast("tpu")
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):

@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 from cnnlab.models import create_model
 from cnnlab.ops import pools
-from cnnlab.training import init, momentum_sgd, train_step
+from cnnlab.training import init, train_step
 
 # By the experiment that a newcomer runs first.
 COMPARED = {"max_pool", "avg_pool", "stochastic_pool"}
@@ -15,7 +16,7 @@ PLATFORMS = pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 
 def export(model, side, platform):
     """The module of one training step on two images."""
-    optimizer = momentum_sgd(10)
+    optimizer = optax.sgd(0.1, momentum=0.9)
     state = jax.eval_shape(lambda: init(model, optimizer, 0, (side, side, 1)))
     images = jax.ShapeDtypeStruct((2, side, side, 1), jnp.float32)
     labels = jax.ShapeDtypeStruct((2,), jnp.int32)

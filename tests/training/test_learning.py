@@ -1,5 +1,6 @@
 """Learning happens: a whole small run on drawn images."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -13,24 +14,22 @@ def test_lenet5_learns_a_few_hundred_glyphs():
     examples, epochs, batch_size = 300, 12, 25
     dataset = load("glyphs", train_examples=examples, test_examples=200)
     model = create_model("lenet5", dataset.num_classes)
-    optimizer = training.momentum_sgd(epochs * (examples // batch_size))
+    recipe = training.recipes["quick"]()
+    optimizer = training.optimizer_of(recipe, epochs * (examples // batch_size))
     state = training.init(model, optimizer, 0, dataset.image_shape)
     state = training.with_learning_rate(state, 0.2)
     scaling = training.scaling_of(dataset.train)
     data = training.resident(dataset.train, scaling)
+    step = jax.jit(training.train_step, static_argnums=(0, 1))
     losses = []
     for epoch in range(epochs):
-        state, measured = training.train_epoch(
-            model,
-            optimizer,
-            state,
-            data,
-            jnp.arange(examples),
-            seed=0,
-            epoch=epoch,
-            batch_size=batch_size,
-        )
-        losses.append(measured.loss)
+        seen = training.Totals.none()
+        for index in training.epoch_order(
+            jnp.arange(examples), 0, epoch, batch_size=batch_size
+        ):
+            state, more = step(model, optimizer, state, *data.batch(index))
+            seen = seen.plus(more)
+        losses.append(seen.loss / seen.examples)
 
     def accuracy(split):
         return training.evaluate(

@@ -14,7 +14,6 @@ from cnnlab.ops import max_pool
 from cnnlab.training import (
     Recipe,
     TrainState,
-    momentum_sgd,
     optimizer_of,
     with_learning_rate,
 )
@@ -27,7 +26,10 @@ TOTAL, WARMUP = 20, 5
 @pytest.fixture
 def rates():
     """The function from a peak rate to the rates of all steps, read off the updates."""
-    optimizer = momentum_sgd(TOTAL, momentum=0.0, warmup=WARMUP / TOTAL)
+    schedule = f"cosine(warmup={WARMUP / TOTAL})"
+    optimizer = optimizer_of(
+        Recipe(steps=TOTAL, momentum=0.0, schedule=schedule), TOTAL
+    )
     update = jax.jit(optimizer.update)
 
     def of(peak):
@@ -57,37 +59,22 @@ def test_the_peak_scales_the_whole_schedule(rates):
     np.testing.assert_allclose(rates(0.6), 2 * rates(0.3), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("total_steps", [1, 2, 3])
-def test_the_shortest_runs_have_finite_rates(total_steps):
-    optimizer = momentum_sgd(total_steps)
-    opt_state = optimizer.init(jnp.zeros(()))
-    for _ in range(total_steps):
-        step, opt_state = optimizer.update(jnp.ones(()), opt_state, jnp.zeros(()))
-        assert jnp.isfinite(step)
-
-
-@pytest.mark.parametrize("many_steps", [False, True])
-def test_rates_seeds_and_epochs_share_what_is_compiled(many_steps):
+def test_rates_and_seeds_share_what_is_compiled():
     traces = []
 
     def traced_pool(x, *window):
         traces.append(x.shape)
         return max_pool(x, *window)
 
-    model = tiny.Net(traced_pool)
-
-    def train(learning_rate, seed, epoch):
-        state = tiny.begin(model, seed, learning_rate)
-        tiny.train_epoch(model, state, seed=seed, epoch=epoch, many_steps=many_steps)
-
     def batches_traced():
         return sum(shape[0] == tiny.BATCH_SIZE for shape in traces)
 
-    train(0.05, 0, 0)
+    model = tiny.Net(traced_pool)
+    tiny.train(model)
     once = batches_traced()
     assert once
-    train(0.1, 0, 1)
-    train(0.2, 1, 0)
+    tiny.train(model, learning_rate=0.1)
+    tiny.train(model, seed=1, learning_rate=0.2)
     assert batches_traced() == once
 
 
@@ -199,7 +186,8 @@ def test_kernels_alone_decay_where_blocks_are_stacked_too(scan):
 def test_a_rate_is_set_in_the_precision_of_the_run():
     with jax.enable_x64(True):
         param = jnp.zeros((), jnp.float64)
-        optimizer = momentum_sgd(TOTAL, momentum=0.0, warmup=0.0)
+        recipe = Recipe(steps=TOTAL, momentum=0.0, schedule="cosine")
+        optimizer = optimizer_of(recipe, TOTAL)
         state = TrainState(jnp.int32(0), jnp.int32(0), param, {}, optimizer.init(param))
         opt_state = with_learning_rate(state, 0.1).opt_state
         update, after = jax.jit(optimizer.update)(jnp.ones(()), opt_state, param)

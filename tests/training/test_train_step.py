@@ -1,5 +1,7 @@
 """One step against its equations, written in NumPy."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,12 +15,11 @@ from cnnlab.training import (
     Method,
     init,
     key_for,
-    momentum_sgd,
-    train_step,
+    optimizer_of,
     with_learning_rate,
 )
 
-step = jax.jit(train_step, static_argnums=(0, 1), static_argnames="method")
+step = tiny.step
 SGD = optax.sgd(0.1)
 
 
@@ -32,9 +33,8 @@ def batches():
 def test_steps_equal_momentum_descent_in_numpy():
     peak, momentum, clip = 0.05, 0.9, 5.0
     model = tiny.SoftmaxRegression()
-    optimizer = momentum_sgd(
-        tiny.TOTAL_STEPS, momentum=momentum, warmup=1 / tiny.TOTAL_STEPS, clip=clip
-    )
+    recipe = dataclasses.replace(tiny.RECIPE, momentum=momentum, clip=clip)
+    optimizer = optimizer_of(recipe, tiny.TOTAL_STEPS)
     state = tiny.begin(model, learning_rate=peak)
     weights, bias = (
         np.asarray(state.params["Dense_0"][name], np.float64)

@@ -7,8 +7,16 @@ import numpy as np
 
 from cnnlab.data import Split
 from cnnlab.layers import BatchNorm, Conv, Pool
-from cnnlab.training import init, momentum_sgd, resident, scaling_of, with_learning_rate
-from cnnlab.training import train_epoch as _train_epoch
+from cnnlab.training import (
+    Recipe,
+    epoch_order,
+    init,
+    optimizer_of,
+    resident,
+    scaling_of,
+    train_step,
+    with_learning_rate,
+)
 
 IMAGE_SHAPE = (6, 6, 2)
 CLASSES = 3
@@ -18,7 +26,15 @@ BATCH_SIZE = 6
 # One object for all tests, so that they share what is compiled. Its first step is at
 # rate 0 and its second at the peak.
 TOTAL_STEPS = 12
-OPTIMIZER = momentum_sgd(TOTAL_STEPS, momentum=0.9, warmup=1 / TOTAL_STEPS)
+RECIPE = Recipe(
+    steps=TOTAL_STEPS,
+    batch_size=BATCH_SIZE,
+    optimizer="nesterov",
+    schedule=f"cosine(warmup={1 / TOTAL_STEPS!r})",
+    clip=1.0,
+)
+OPTIMIZER = optimizer_of(RECIPE, TOTAL_STEPS)
+step = jax.jit(train_step, static_argnums=(0, 1), static_argnames="method")
 
 
 class Net(nn.Module):
@@ -67,27 +83,13 @@ def begin(model, seed=0, learning_rate=0.05):
     return with_learning_rate(init(model, OPTIMIZER, seed, IMAGE_SHAPE), learning_rate)
 
 
-def train_epoch(model, state, *, seed=0, epoch=0, **keywords):
-    """The state after an epoch over `data()`, and what the epoch measured."""
-    index = jnp.arange(EXAMPLES)
-    return _train_epoch(
-        model,
-        OPTIMIZER,
-        state,
-        data(),
-        index,
-        seed=seed,
-        epoch=epoch,
-        batch_size=BATCH_SIZE,
-        **keywords,
-    )
-
-
-def train(model, *, seed=0, epochs=2, **keywords):
+def train(model, *, seed=0, epochs=2, learning_rate=0.05):
     """The state after some epochs from the beginning."""
-    state = begin(model, seed)
+    state, images = begin(model, seed, learning_rate), data()
     for epoch in range(epochs):
-        state, _ = train_epoch(model, state, seed=seed, epoch=epoch, **keywords)
+        index = jnp.arange(EXAMPLES)
+        for taken in epoch_order(index, seed, epoch, batch_size=BATCH_SIZE):
+            state, _ = step(model, OPTIMIZER, state, *images.batch(taken))
     return state
 
 
