@@ -4,6 +4,7 @@ A model that is not here fails tests by its name.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from cnnlab.models import create_model, list_models
@@ -181,6 +182,12 @@ EXPECTED = {
 
 # Each takes ten seconds and more to compile, and long to trace.
 SLOW_TO_COMPILE = {"cifar_resnet18", "googlenet_bn", "resnet18_v2"}
+
+
+def all_but_the_deepest() -> list[str]:
+    """Every name but ResNets with more of the blocks of 50 layers, long to trace."""
+    deepest = re.compile(r"resnet(101|152)(_v[12])?")
+    return [name for name in list_models() if not deepest.fullmatch(name)]
 
 
 def smallest_of_each_family() -> list[str]:

@@ -4,10 +4,15 @@ import itertools
 
 import jax
 import pytest
-from expected_models import EXPECTED, SLOW_TO_COMPILE, smallest_of_each_family
+from expected_models import (
+    EXPECTED,
+    SLOW_TO_COMPILE,
+    all_but_the_deepest,
+    smallest_of_each_family,
+)
 
 from cnnlab.diagnostics.program import trace
-from cnnlab.models import create_model, list_models
+from cnnlab.models import create_model
 from cnnlab.ops import pools, windows
 
 QUICK = set(smallest_of_each_family()) - SLOW_TO_COMPILE
@@ -15,7 +20,7 @@ EVERY_MODEL = pytest.mark.parametrize(
     "name",
     [
         name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in list_models()
+        for name in all_but_the_deepest()
     ],
 )
 OTHERS = [boundary for boundary in windows.BOUNDARIES if boundary != "zero"]
@@ -33,22 +38,9 @@ def shapes(name, side=None, **options):
     return jax.eval_shape(model.init_with_output, jax.random.key(0), images)
 
 
-@pytest.mark.parametrize(
-    "name, tiny",
-    [
-        *(
-            pytest.param(name, True, marks=() if name in QUICK else pytest.mark.slow)
-            for name in list_models()
-        ),
-        # Images of the paper's size, for one of each family.
-        *(
-            pytest.param(name, False, marks=pytest.mark.slow)
-            for name in smallest_of_each_family()
-        ),
-    ],
-)
-def test_every_boundary_has_the_variables_and_scores_of_any_other(name, tiny):
-    side = EXPECTED[name].tiny_side if tiny else None
+@EVERY_MODEL
+def test_every_boundary_has_the_variables_and_scores_of_any_other(name):
+    side = EXPECTED[name].tiny_side
     wanted = shapes(name, side)
     for boundary in OTHERS:
         assert shapes(name, side, boundary=boundary) == wanted, boundary

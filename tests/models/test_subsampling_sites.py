@@ -2,30 +2,26 @@
 
 import functools
 import math
-import re
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
-from expected_models import smallest_of_each_family
+from expected_models import all_but_the_deepest, smallest_of_each_family
 
 from cnnlab.diagnostics.cost import count
 from cnnlab.layers import ConvTranspose, Pool
-from cnnlab.models import create_model, list_models, sites
+from cnnlab.models import create_model, sites
 from cnnlab.models.network import Network
 from cnnlab.ops.global_pooling import adaptive_avg_pool, global_avg_pool
 
 # Pools between layers of their own, option A shortcuts, and a strided stem.
 QUICK = {"lenet5_1998", "resnet20", "alexnet"}
-# Those of 50 layers with more blocks between the same strides, which take long to trace.
-DEEPER = re.compile(r"resnet(101|152)(_v[12])?")
 EVERY_MODEL = pytest.mark.parametrize(
     "name",
     [
         name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in list_models()
-        if not DEEPER.fullmatch(name)
+        for name in all_but_the_deepest()
     ],
 )
 # Networks and their options, with what keeps its place under any `downsample=`, in
