@@ -19,14 +19,3 @@ def test_the_default_comparison_is_neither_hopeless_nor_saturated(tmp_path):
         tmp_path / "run", pools=("max_pool",), learning_rates=(0.3,)
     )
     assert 0.80 <= accuracy <= 0.96
-
-
-def test_four_times_the_images_make_up_for_fewer_epochs(tmp_path):
-    (accuracy,) = accuracies(
-        tmp_path / "run",
-        pools=("max_pool",),
-        learning_rates=(0.1,),
-        train_examples=16_000,
-        epochs=4,
-    )
-    assert accuracy > 0.96
