@@ -61,7 +61,8 @@ def _slow_if_long(name):
 @pytest.mark.parametrize("name", list(map(_slow_if_long, pools)))
 def test_pool_obeys_every_law(name):
     # What pools of the whole map do is long to compile for each window.
-    examples = 4 if pools[name].traits.local else 1
+    long = name in LONG_TO_COMPILE or not pools[name].traits.local
+    examples = 1 if long else 4
     check(name, reference=_reference(name), examples=examples)
 
 
