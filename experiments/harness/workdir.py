@@ -52,9 +52,8 @@ class WorkDirectory:
     Numbers that are not finite are stored as null, which is all that JSON has for them.
     """
 
-    def __init__(self, path: Path, lock: io.TextIOBase, resumed: bool):
+    def __init__(self, path: Path, lock: io.TextIOBase):
         self.path = path
-        self.resumed = resumed
         self._lock = lock
 
     @classmethod
@@ -66,8 +65,8 @@ class WorkDirectory:
     ) -> "WorkDirectory":
         """The directory of `config`, locked, with its `config.json` in place.
 
-        An unfinished run of the same configuration is kept, to go on from
-        (`resumed`). Until every check has passed, nothing is removed.
+        An unfinished run of the same configuration is kept, to go on from. Until every
+        check has passed, nothing is removed.
 
         Raises:
           UserError: the directory cannot be written, is in use, holds another
@@ -79,14 +78,12 @@ class WorkDirectory:
         refuse_foreign(path)
         held = lock(path)
         try:
-            resumed = read_object(path / "config.json") is not None
             if config.overwrite:
                 remove_run(path)
-                resumed = False
             else:
                 refuse_other(path, config)
-            directory = cls(path, held, resumed)
-            if not resumed:
+            directory = cls(path, held)
+            if config.overwrite or not directory.description():
                 directory._write_json("config.json", _description(config, environment))
             return directory
         except BaseException:
@@ -177,20 +174,6 @@ class WorkDirectory:
             dataset_fingerprint=np.asarray(dataset_fingerprint),
         )
         self._write_bytes(_predictions(arm, seed), stored.getvalue())
-
-    def load_predictions(self, arm: str, seed: int) -> dict[str, Any] | None:
-        """What `save_predictions` kept; None where nothing can be read."""
-        import zipfile
-
-        import numpy as np
-
-        try:
-            # NumPy leaves a damaged file open where it opened it itself.
-            with open(self.path / _predictions(arm, seed), "rb") as file:
-                arrays = dict(np.load(file))
-            return {**arrays, "dataset_fingerprint": str(arrays["dataset_fingerprint"])}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         self._write_json("results.json", results)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cnnlab.errors import UserError
+from cnnlab.statistics import load_predictions
 from experiments.harness import flags
 from experiments.harness.environment import environment
 from experiments.harness.workdir import (
@@ -104,11 +105,9 @@ def test_config_json_tells_what_made_the_run():
 
 def test_an_unfinished_run_goes_on():
     with make(Config()) as directory:
-        assert not directory.resumed
         directory.write_record("a", {"x": 1})
     before = contents(directory.path)
     with make(Config()) as directory:
-        assert directory.resumed
         assert directory.read_record("a") == {"x": 1}
     assert contents(directory.path) == before
 
@@ -118,8 +117,8 @@ def test_a_run_killed_before_its_config_was_written_goes_on():
     path.mkdir(parents=True)
     (path / "lock").write_text("1\n")
     (path / "config.json.partial").write_text('{"exp')
-    with make(Config()) as directory:
-        assert not directory.resumed
+    with make(Config()):
+        pass
     assert list(contents(path)) == ["config.json"]
 
 
@@ -147,8 +146,8 @@ def test_overwrite_removes_the_run_and_nothing_else():
     (path / "mine").mkdir()
     (path / "mine" / "kept").write_text("mine too")
     config = Config(workdir="here", epochs=3, overwrite=True)
-    with make(config) as directory:
-        assert not directory.resumed
+    with make(config):
+        pass
     stored = contents(path)
     assert sorted(stored) == ["config.json", "mine/kept", "notes.txt"]
     assert json.loads(stored["config.json"])["config"]["epochs"] == 3
@@ -315,10 +314,9 @@ def test_records_of_any_name_come_back_and_damaged_ones_do_not():
         assert directory.read_record(name) is None
 
 
-def test_predictions_come_back_and_damaged_ones_do_not():
+def test_predictions_are_what_the_statistics_read():
     logits = np.random.default_rng(0).normal(size=(4, 3))
     with make(Config()) as directory:
-        assert directory.load_predictions("lp_pool(p=3.0)", 1) is None
         directory.save_predictions(
             "lp_pool(p=3.0)",
             1,
@@ -327,17 +325,13 @@ def test_predictions_come_back_and_damaged_ones_do_not():
             index=np.arange(4)[::-1],
             dataset_fingerprint="abc",
         )
-        loaded = directory.load_predictions("lp_pool(p=3.0)", 1)
-        path = directory.path / "predictions" / "lp_pool_p_3.0_" / "seed1.npz"
-        np.testing.assert_array_equal(loaded["logits"], logits.astype(np.float32))
-        np.testing.assert_array_equal(loaded["labels"], [0, 1, 2, 3])
-        np.testing.assert_array_equal(loaded["index"], [3, 2, 1, 0])
-        assert loaded["logits"].dtype == np.float32
-        assert loaded["dataset_fingerprint"] == "abc"
-        whole = path.read_bytes()
-        for kept in (0, 10, len(whole) // 2, len(whole) - 5):
-            path.write_bytes(whole[:kept])
-            assert directory.load_predictions("lp_pool(p=3.0)", 1) is None
+    arm = {"name": "lp", "spec": "lp_pool(p=3.0)", "seeds": [{"seed": 1}]}
+    loaded = load_predictions(directory.path, {"arms": [arm]})["lp"][1]
+    np.testing.assert_array_equal(loaded["logits"], logits.astype(np.float32))
+    np.testing.assert_array_equal(loaded["labels"], [0, 1, 2, 3])
+    np.testing.assert_array_equal(loaded["index"], [3, 2, 1, 0])
+    assert loaded["logits"].dtype == np.float32
+    assert loaded["dataset_fingerprint"] == "abc"
 
 
 def test_a_write_that_fails_keeps_what_was_there():
