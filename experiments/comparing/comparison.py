@@ -215,7 +215,10 @@ class Comparison:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _engine(self, job: RatedJob) -> OnceCompiled:
-        """The run's engine; a loop where it does not serve, as for one seed."""
+        """The run's engine; a loop where it does not serve, as for one seed.
+
+        All devices share that loop's batches where they can evenly.
+        """
         serving = {each.name: each for each in candidates(job.task, len(job.seeds))}
         name = self._engine_name if self._engine_name in serving else "loop"
         made = OnceCompiled.of(serving[name])
