@@ -36,7 +36,8 @@ def ratios(rows: Sequence[Mapping]) -> Figure:
         axes.xaxis.set_major_locator(LogLocator(base=2, numticks=_MOST_TICKS))
         axes.xaxis.set_major_formatter(FuncFormatter(_factor))
         axes.minorticks_off()
-        canvas.legend(loc="outside upper left", ncols=max(len(names), 1))
+        if names:
+            canvas.legend(loc="outside upper left", ncols=len(names))
         labels = [style.wrapped(row["name"], 26) for row in rows]
         axes.set_yticks(range(len(rows)), labels, parse_math=False)
         axes.set_ylim(len(rows) - 0.4, -0.6)

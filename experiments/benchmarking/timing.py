@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-# A turn lasts at least this many seconds, or this many steps: as in training, a step
-# then finds the operator's own data at hand, and the clock's own cost is nothing.
-_TURN_SECONDS = 0.1
+# A turn has no more steps: as in training, a step then finds the operator's own data at
+# hand, and the clock's own cost is nothing.
 _TURN_STEPS = 10
 
 
@@ -80,13 +79,20 @@ def _compiled(function, state, constants, *, calls_per_step):
     return Contender(run, seconds, temporary)
 
 
-def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, float]:
-    """The median milliseconds of a step of each contender."""
+def interleaved(
+    contenders: Mapping[str, Contender], rounds: int, turn_seconds: float = 0.1
+) -> dict[str, float]:
+    """The median milliseconds of a step of each contender.
+
+    Args:
+        turn_seconds: how long a turn lasts at least, where it has no more than
+            `_TURN_STEPS` steps.
+    """
     steps, times = {}, {}
     for name, contender in contenders.items():
         contender.run(1)
         seconds = _seconds(contender, 1)
-        steps[name] = min(_TURN_STEPS, math.ceil(_TURN_SECONDS / seconds))
+        steps[name] = min(_TURN_STEPS, math.ceil(turn_seconds / seconds))
         times[name] = []
     for _ in range(rounds):
         for name, contender in contenders.items():

@@ -1,7 +1,6 @@
 """The networks of the whole steps, in PyTorch.
 
-Convolutions pad as SAME does at stride 2, the odd entry at the end, so that the work is
-the same; the values need not be.
+The work is that of ours; the values need not be.
 """
 
 from torch import nn
@@ -68,3 +67,54 @@ class Block(nn.Module):
             x = x[:, :, :: self.strides, :: self.strides]
             x = F.pad(x, (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
         return F.relu(x + y)
+
+
+class ResNet50(nn.Module):
+    """Four stages of bottlenecks, whose 3x3 convolutions have the strides: v1.5."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.norm = nn.BatchNorm2d(64)
+        self.pool = nn.MaxPool2d(3, 2, padding=1)
+        blocks, channels = [], 64
+        for stage, count in enumerate((3, 4, 6, 3)):
+            for block in range(count):
+                strides = 2 if stage and not block else 1
+                blocks.append(Bottleneck(channels, 64 * 2**stage, strides))
+                channels = 4 * 64 * 2**stage
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(channels, 1000)
+
+    def forward(self, x):
+        x = self.pool(F.relu(self.norm(self.stem(x))))
+        return self.head(self.blocks(x).mean((2, 3)))
+
+
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two of 1x1, and a shortcut projected where it must."""
+
+    def __init__(self, channels: int, width: int, strides: int):
+        super().__init__()
+        features = 4 * width
+        self.branch = nn.Sequential(
+            *_normalised(channels, width, 1),
+            nn.ReLU(),
+            *_normalised(width, width, 3, strides),
+            nn.ReLU(),
+            *_normalised(width, features, 1),
+        )
+        self.shortcut = nn.Identity()
+        if channels != features:
+            self.shortcut = nn.Sequential(*_normalised(channels, features, 1, strides))
+
+    def forward(self, x):
+        return F.relu(self.branch(x) + self.shortcut(x))
+
+
+def _normalised(channels: int, features: int, window: int, strides: int = 1):
+    """A convolution and its normalisation."""
+    yield nn.Conv2d(
+        channels, features, window, strides, padding=window // 2, bias=False
+    )
+    yield nn.BatchNorm2d(features)

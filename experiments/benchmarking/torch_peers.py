@@ -76,17 +76,60 @@ def stepping(
 def training(network: str, batch_size: int, dtype: str) -> Contender:
     """Whole training steps of `mnist_cnn_max`, `mnist_cnn_avg` or `resnet20`."""
     import torch
-    import torch.nn.functional as F
 
     from experiments.benchmarking import torch_networks
 
-    device, kind = use_device(), getattr(torch, dtype)
+    device = use_device()
     model = torch_networks.build(network).to(device, memory_format=torch.channels_last)
     shape = torch_networks.IMAGES[network.partition("_")[0]]
-    images = torch.randn(batch_size, *shape, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(batch_size, device=device) % 10
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    return _training(model, optimizer, (batch_size, *shape), 10, dtype, device)
+
+
+def imagenet(batch_size: int, dtype: str, image_size: int, compile: bool) -> Contender:
+    """Whole training steps of ResNet-50, by the recipe's optimizer.
+
+    Args:
+        compile: whether by `torch.compile`.
+    """
+    import torch
+
+    from experiments.benchmarking import torch_networks
+
+    device = use_device()
+    # The fastest algorithm for each shape is found in the first step.
+    torch.backends.cudnn.benchmark = True
+    model = torch_networks.ResNet50()
+    model = model.to(device, memory_format=torch.channels_last)
+    kernels = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim == 1]
+    optimizer = torch.optim.SGD(
+        [{"params": kernels, "weight_decay": 1e-4}, {"params": others}],
+        lr=0.1,
+        momentum=0.9,
+        fused=device == "cuda" or None,
+    )
+    if compile:
+        model = torch.compile(model)
+    shape = batch_size, 3, image_size, image_size
+    return _training(model, optimizer, shape, 1000, dtype, device)
+
+
+def _training(
+    model: Any,
+    optimizer: Any,
+    shape: tuple[int, ...],
+    classes: int,
+    dtype: str,
+    device: str,
+) -> Contender:
+    import torch
+    import torch.nn.functional as F
+
+    kind = getattr(torch, dtype)
+    images = torch.randn(*shape, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(shape[0], device=device) % classes
 
     def run(steps):
         for _ in range(steps):
@@ -100,15 +143,40 @@ def training(network: str, batch_size: int, dtype: str) -> Contender:
     return Contender(run)
 
 
+def compiling() -> tuple[str, bool]:
+    """What a row calls PyTorch's step, and whether `torch.compile` works here.
+
+    On a CPU it needs a C++ compiler.
+    """
+    import torch
+
+    one = torch.ones(1, device=use_device())
+    try:
+        torch.compile(lambda x: x + 1)(one)
+    except RuntimeError as error:
+        return f"torch, eager (torch.compile: {type(error).__name__})", False
+    return "torch.compile", True
+
+
 def use_device() -> str:
-    """The device that JAX uses, with as many threads."""
+    """The device that JAX uses, with as many threads.
+
+    Raises:
+        UserError: PyTorch cannot use it.
+    """
     import jax
     import torch
 
     from experiments.harness.environment import environment
 
     torch.set_num_threads(environment()["cpu_threads"])
-    return "cuda" if jax.default_backend() == "gpu" else "cpu"
+    if jax.default_backend() != "gpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UserError(
+            "peers", "torch finds no GPU, and JAX has one; leave torch out or mend it"
+        )
+    return "cuda"
 
 
 def synchronize(device: str) -> None:

@@ -40,7 +40,7 @@ def test_writes_times_ratios_and_a_chart(tmp_path, capsys):
     assert f"ours {row['milliseconds']['ours']:.2f} ms" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("suite, rows", [("ops", 13), ("steps", 3)])
+@pytest.mark.parametrize("suite, rows", [("ops", 13), ("steps", 3), ("imagenet", 1)])
 def test_a_suite_has_its_rows(suite, rows):
     config = dataclasses.replace(SMALL, suite=suite)
     found = list(benchmark._rows(config))
@@ -148,6 +148,8 @@ def test_an_epoch_is_timed_in_a_run_that_stores_as_often_as_asked(
         ({"peers": ("keras",)}, "peers: 'keras' is not one of flax, torch"),
         ({"rounds": 0}, "rounds: 0 is less than 1"),
         ({"batch_size": -1}, "batch_size: -1 is less than 1"),
+        ({"image_size": 31}, "image_size: 31 is less than 32"),
+        ({"peak_tflops": -1.0}, "peak_tflops: -1.0 is less than 0"),
         ({"dtype": "float8"}, "dtype: 'float8' is not one of float32, bfloat16"),
         ({"only": "no such row"}, "only: no row of ops holds 'no such row'"),
     ],
