@@ -22,14 +22,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from cnnlab.run_layout import arm_directory
 from experiments.harness import flags
-from experiments.harness.preemption import TERMINATED, Terminated, termination
 from experiments.harness.refusals import refuse_below, refuse_given
-from experiments.harness.workdir import WorkDirectory, run_path, stored_results
-from experiments.lattices import nets
-
-_LARGEST_SEED = 2**32 - 1
+from experiments.harness.workdir import stored_results
+from experiments.lattices import nets, running
+from experiments.lattices.refusals import LARGEST_SEED, refuse_same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +96,8 @@ class Config:
             UserError: naming the first flag that cannot be used.
         """
         refuse_below(self, image_size=2, trials=1, seed=0)
-        if self.seed > _LARGEST_SEED:
-            raise UserError("seed", f"{self.seed} is more than {_LARGEST_SEED:,}")
+        if self.seed > LARGEST_SEED:
+            raise UserError("seed", f"{self.seed} is more than {LARGEST_SEED:,}")
         if self.model is None:
             refuse_given(self, ["option"], "is for --model")
         else:
@@ -113,7 +110,7 @@ class Config:
             ("pools", nets.named(self.pools)),
             ("boundaries", self.boundaries),
         ):
-            _refuse_same(flag, values)
+            refuse_same(flag, values)
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -128,81 +125,34 @@ def run(config: Config) -> dict[str, Any]:
     stored = stored_results(config)
     if stored is not None:
         return stored
-    from experiments.harness.progress import Progress
+    from experiments.lattices import certificates
 
     nets.refuse_unfit(config)
-    cases = nets.cases(config)
-    with (
-        WorkDirectory.open(config) as directory,
-        termination() as asked_to_stop,
-        Progress(config.progress, len(cases)) as progress,
-        asked_to_stop.at_once(),
-    ):
-        progress.log(f"results go to {directory.path}")
-        records = [_certified(config, case, directory, progress) for case in cases]
-        results = _results(config, records)
-        results["figures"] = _draw(directory, results)
-        directory.write_results(results)
-    return results
+    return running.certified(
+        config,
+        nets.cases(config),
+        certificates.record,
+        lambda records: _shown(_results(config, records)),
+    )
 
 
 def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
     from cnnlab.reporting import lattice_table
 
-    finished_before = stored_results(config) is not None
-    try:
-        results = run(config)
-    except Terminated as stopped:
-        again = "the same command" + (" without --overwrite" * config.overwrite)
-        flags.end(f"{stopped}; {again} goes on", TERMINATED)
-    if finished_before:
-        print(
-            f"finished on {results['environment']['date']}; --overwrite runs it again"
-        )
-        print()
-    print(lattice_table.plain(results))
-    print(f"\nreport: {run_path(config) / 'report.html'}")
-
-
-def _certified(
-    config: Config, case: nets.Case, directory: WorkDirectory, progress
-) -> dict[str, Any]:
-    from experiments.lattices.certificates import record
-
-    stored = directory.read_record(case.name)
-    if stored is not None:
-        progress.skip(1)
-        return stored
-    progress.run(arm=case.name, seed=None, epochs=0)
-    found = record(config, case)
-    directory.write_record(case.name, found)
-    progress.update(1)
-    words = found.get("description") or f"none: {found['reason']}"
-    progress.log(f"{case.name}: {words}")
-    return found
+    running.tell(config, run, lattice_table.plain)
 
 
 def _results(config: Config, records: list[dict[str, Any]]) -> dict[str, Any]:
     from cnnlab.reporting import lattice_table
-    from experiments.harness.environment import environment
 
     results = {
-        "schema": 1,
-        "experiment": config.experiment,
+        **running.facts(config, records),
         "question": "Which shifts of its image leave what a net says exactly as it is?",
-        "command": flags.command_line(config),
-        "config_hash": flags.configuration_hash(config),
-        "status": "complete",
-        "environment": environment(),
-        "config": flags.as_json(config, identity_only=True),
         "net": _net(config),
         "image": [config.image_size] * 2,
         "boundaries": list(config.boundaries),
         "pools": nets.named(config.pools),
-        "certificates": [each for each in records if "reason" not in each],
-        "without": [each for each in records if "reason" in each],
-        "seconds": sum(each.get("seconds", 0) for each in records),
     }
     return results | {"answer": lattice_table.answer(results)}
 
@@ -219,10 +169,9 @@ def _net(config: Config) -> str:
     )
 
 
-def _draw(directory: WorkDirectory, results: Mapping[str, Any]) -> list[str]:
-    """The figures' names, once they and the report are written."""
+def _shown(results: dict[str, Any]) -> tuple[dict[str, Any], Mapping[str, bytes]]:
+    """The results, which name the figures, and the files of these and the report."""
     from cnnlab.reporting import figures, lattice_maps, lattice_page
-    from experiments.harness.storage import write_whole
 
     figure = lattice_maps.figure(results)
     svg = figures.svg(figure)
@@ -231,24 +180,7 @@ def _draw(directory: WorkDirectory, results: Mapping[str, Any]) -> list[str]:
         "figures/shift_lattice.png": figures.png(figure),
     }
     page = lattice_page.page_of(results, svg)
-    for name, content in {**drawn, "report.html": page.encode()}.items():
-        write_whole(directory.path / name, content)
-    return list(drawn)
-
-
-def _refuse_same(flag: str, values) -> None:
-    """Refuses what would share a record.
-
-    Raises:
-        UserError: naming the second of them.
-    """
-    seen: dict[str, str] = {}
-    for value in values:
-        other = seen.setdefault(arm_directory(value), value)
-        if list(values).count(value) > 1:
-            raise UserError(flag, f"{value} is given twice")
-        if other != value:
-            raise UserError(flag, f"{other} and {value} have the same file's name")
+    return results | {"figures": list(drawn)}, drawn | {"report.html": page.encode()}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a certificate is made of: sets of shifts, draws, folds, and what is refused."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,13 @@ from lattice_nets import halving, image, parameters, shape, two_levels
 from cnnlab.diagnostics.lattice import certify
 from cnnlab.diagnostics.lattice.copies import copies, power_of_two
 from cnnlab.diagnostics.lattice.drawing import draw_image, draw_weights
-from cnnlab.diagnostics.lattice.shift_sets import describe, is_closed, lattice
+from cnnlab.diagnostics.lattice.shift_sets import (
+    describe,
+    divisor_shifts,
+    is_closed,
+    lattice,
+    spanned,
+)
 from cnnlab.diagnostics.lattice.staircase import folded
 from cnnlab.errors import UserError
 
@@ -249,3 +256,26 @@ def test_a_loop_is_exact_at_any_depth_and_hands_on_what_was_a_constant():
     stacked, sums = certificate.outputs
     np.testing.assert_array_equal(sums.invariant, lattice((8, 8), 8, 1))
     assert not stacked.constant and not stacked.invariant[1:].any()
+
+
+def grid(*shifts, shape=(8, 12)):
+    """The set of these shifts of a torus."""
+    members = np.zeros(shape, bool)
+    members[tuple(np.transpose(shifts))] = True
+    return members
+
+
+def test_divisors_span_every_lattice():
+    tried = grid(*divisor_shifts((8, 12)))
+    for steps in itertools.product((1, 2, 4, 8), (1, 2, 3, 4, 6, 12)):
+        exact = lattice((8, 12), *steps)
+        np.testing.assert_array_equal(spanned(exact & tried, tried), exact)
+
+
+def test_sums_of_exact_shifts_are_exact_but_not_where_a_sum_is_refuted():
+    tried = grid((2, 0), (4, 0), (0, 3), (1, 1), (2, 2))
+    found = grid((4, 0), (0, 3))
+    np.testing.assert_array_equal(spanned(found, tried), lattice((8, 12), 4, 3))
+    chance = found | grid((1, 1))
+    np.testing.assert_array_equal(spanned(chance, tried), lattice((8, 12), 4, 3))
+    assert spanned(grid((1, 1)), grid((1, 1))).sum() == 24

@@ -9,7 +9,7 @@ from cnnlab.diagnostics.elementwise import ELEMENTWISE
 from cnnlab.diagnostics.fields import Fields
 from cnnlab.diagnostics.geometry.facts import Fact
 from cnnlab.diagnostics.geometry.table import Break, Row, Walk
-from cnnlab.diagnostics.geometry.track import Track
+from cnnlab.diagnostics.geometry.track import Thinning, Track
 from cnnlab.diagnostics.geometry.walking import Loss, every_operation
 from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.receptive_field import Field, plain
@@ -91,7 +91,8 @@ class _View:
             return ""
         if track.moves and not track.goes_around(shape):
             return track.cut.why if track.cut else ""
-        if not track.moves and not track.is_lost and "keeps" in track.why:
+        stays = not track.moves and not track.is_lost
+        if stays and isinstance(track.why, Thinning):
             return f"{track.why}; means that make up for it are not looked for"
         return track.why
 

@@ -31,6 +31,13 @@ class Choice:
     size: int
 
 
+class Thinning(str):
+    """Why shifts were lost, where it is that some entries alone were kept.
+
+    Means of what was kept may be those of all, of which the rest could be told.
+    """
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Whole:
     """The value that pieces were cut from, told from others by its own track."""

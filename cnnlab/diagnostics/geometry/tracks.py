@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from cnnlab.diagnostics.geometry.track import Cut, Track, Whole, common
+from cnnlab.diagnostics.geometry.track import Cut, Thinning, Track, Whole, common
 from cnnlab.diagnostics.operation import Operation
 
 
@@ -64,7 +64,7 @@ def sampled(
     first = track.phase + track.stride * start
     why = track.why
     if stride > 1:
-        why = f"keeps one entry in {stride}"
+        why = Thinning(f"keeps one entry in {stride}")
     return dataclasses.replace(
         track, stride=track.stride * stride, phase=first, whole=whole, why=why
     )
@@ -81,7 +81,9 @@ def refined(track: Track, parts: int) -> Track:
 
 def resampled(track: Track, before: int, after: int) -> Track:
     """Where `after` samples stand for `before` entries, each of all of them."""
-    why = track.why if after >= before else f"keeps {after} samples of {before}"
+    why = track.why
+    if after < before:
+        why = Thinning(f"keeps {after} samples of {before}")
     shifts, stride = track.lattice, track.stride * Fraction(before, after)
     return dataclasses.replace(track, shifts=shifts, stride=stride, whole=None, why=why)
 

@@ -1,7 +1,7 @@
 """Sets of circular shifts, in words."""
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 Shifts = Bool[np.ndarray, "height width"]
 
@@ -34,6 +34,39 @@ def lattice(shape: tuple[int, int], rows: int, columns: int) -> Shifts:
     """The shifts by multiples of `rows` down and of `columns` to the right."""
     down, right = np.ogrid[: shape[0], : shape[1]]
     return (down % rows == 0) & (right % columns == 0)
+
+
+def divisor_shifts(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """By every divisor of a torus' sides: down, to the right, and both ways at once.
+
+    Every lattice of multiples is made by some of them, and they are few.
+    """
+    down, right = ([d for d in range(1, side) if side % d == 0] for side in shape)
+    ways = [(d, 0) for d in down] + [(0, d) for d in right]
+    return ways + [(d, d) for d in sorted({*down} & {*right})]
+
+
+def spanned(found: Shifts, tried: Shifts) -> Shifts:
+    """The sums of shifts that were found exact, which are exact as well.
+
+    That is so for functions of every image. What makes a sum that was tried, and not
+    found, was found by chance, and is left out.
+    """
+    refuted = tried & ~found
+    closed = lattice(found.shape, *found.shape)
+    for shift in np.argwhere(found):
+        more = _repeated(closed, shift)
+        if not (more & refuted).any():
+            closed = more
+    return closed
+
+
+def _repeated(shifts: Shifts, by: Int[np.ndarray, " two"]) -> Shifts:
+    """These shifts, followed by any multiple of another."""
+    together, turned = shifts, np.roll(shifts, by, (0, 1))
+    while not turned[0, 0]:
+        together, turned = together | turned, np.roll(turned, by, (0, 1))
+    return together
 
 
 def _step(along: Bool[np.ndarray, " places"]) -> int:
