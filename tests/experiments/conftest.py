@@ -4,6 +4,7 @@ import pytest
 import small_training
 
 from experiments.pooling_comparison import Config, run
+from experiments.training.run_checkpoints import RunCheckpoints
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +54,19 @@ def uninterrupted(tmp_path_factory, programs):
     with pytest.MonkeyPatch.context() as patch:
         small_training.spare(patch, programs)
         return workdir, small_training.run(workdir)
+
+
+@pytest.fixture
+def begun(tmp_path, small, monkeypatch):
+    """The directory of a run with a checkpoint."""
+    save = RunCheckpoints.save
+
+    def save_and_end(self, *args):
+        save(self, *args)
+        small_training.interrupt()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "save", save_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            small_training.run(tmp_path / "run")
+    return tmp_path / "run"

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import flax.linen as nn
+import pytest
 
 from cnnlab import data
+from cnnlab.errors import UserError
 from cnnlab.models.network import Network
 from cnnlab.models.registry import models
 from cnnlab.reporting import report
@@ -75,6 +77,11 @@ def lines(workdir):
     return [{k: v for k, v in line.items() if k != "seconds"} for line in stored]
 
 
+def stored(workdir, name):
+    """The content of a JSON file of a run."""
+    return json.loads((Path(workdir) / name).read_text())
+
+
 def facts(results):
     """What a run must come to however often it was stopped."""
     return [
@@ -89,3 +96,15 @@ def assert_same(workdir, results, uninterrupted):
     wanted_workdir, wanted = uninterrupted
     assert facts(results) == facts(wanted)
     assert lines(workdir) == lines(wanted_workdir)
+
+
+def interrupt(*_, **__):
+    """Ctrl-C, in the place of any function."""
+    raise KeyboardInterrupt
+
+
+def refused(workdir, message, **changes):
+    """Holds the small configuration in a directory to a refusal in one line."""
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        run(workdir, **changes)
+    assert "\n" not in str(caught.value)

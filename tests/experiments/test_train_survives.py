@@ -11,6 +11,7 @@ from small_training import (
     assert_same,
     at,
     facts,
+    interrupt,
     lines,
     run,
     spare,
@@ -214,10 +215,6 @@ def test_one_seeds_checkpoint_may_know_of_an_epochs_end(tmp_path, monkeypatch):
     # The first of equal ones is best, for both.
     assert [seed["steps"] for seed in facts(run(workdir, **patience))] == [4, 4]
     assert len(lines(workdir)) == 12 + 2
-
-
-def interrupt(*_, **__):
-    raise KeyboardInterrupt
 
 
 def once(function):
