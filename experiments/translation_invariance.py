@@ -5,8 +5,9 @@ as they are, or moved by whole pixels, zeros shifted in), from the same initial
 parameters and on the same batches. Then test images are moved, and each net is asked
 how accuracy and class hold along a line and over a full grid of shifts, how far an
 image has to move for its class to flip, how much of the change is aliasing, boundary
-and head, and after which layer equivariance is lost. Arms that differ in one thing
-alone are compared, paired by seed. Writes a folder with every prediction, and a report.
+and head, after which layer equivariance is lost, and what each place that thins maps
+folds and costs. Arms that differ in one thing alone are compared, paired by seed.
+Writes a folder with every prediction, and a report.
 
 A run is a function of its flags. It may be stopped at any moment, and the same command
 goes on to the same end, bit for bit. Exit codes: 0 finished, 2 something to mend, in
@@ -89,6 +90,11 @@ class Config(ComparisonFlags):
     tomography_examples: int = flags.field(
         32, "test images on which tomography is done, the first; 0 for none"
     )
+    sampling_examples: int = flags.field(
+        32,
+        "test images on which it is told what each place that thins maps folds, and "
+        "costs in consistency, the first; 0 for none",
+    )
     transformations: tuple[str, ...] = flags.field(
         ("translation",),
         "motions under which tomography looks for equivariance",
@@ -128,6 +134,7 @@ class Config(ComparisonFlags):
             shift_examples=1,
             budget_examples=0,
             tomography_examples=0,
+            sampling_examples=0,
         )
         for name in _LISTS:
             refuse_repeated(name, getattr(self, name))
@@ -171,7 +178,7 @@ def main(config: Config) -> None:
 
 
 def _measures(config: Config) -> list:
-    from experiments.invariance import causes, moving
+    from experiments.invariance import causes, moving, thinning
 
     if config.progress != "none":
         # Here nothing is left that could refuse the run.
@@ -190,6 +197,8 @@ def _measures(config: Config) -> list:
         measures.append(
             causes.tomography(config.transformations, config.tomography_examples)
         )
+    if config.sampling_examples:
+        measures.append(thinning.thinning(config.sampling_examples))
     return measures
 
 
@@ -200,16 +209,16 @@ def _contrasts(config: Config, results: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _more(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
-    from cnnlab.reporting import contrasts
+    from cnnlab.reporting import contrasts, sampling_bars
 
     rows = _contrasts(config, results)
-    if not rows:
-        return {}
-    return {
-        "answer": contrasts.answer(rows),
-        "tables": [contrasts.table(rows)],
-        "contrasts": rows,
-    }
+    tables = [contrasts.table(rows)] if rows else []
+    if sampled := sampling_bars.sampled(results["arms"]):
+        tables.append(sampling_bars.table(sampled))
+    found: dict[str, Any] = {"tables": tables} if tables else {}
+    if rows:
+        found |= {"answer": contrasts.answer(rows), "contrasts": rows}
+    return found
 
 
 def _drawings(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:

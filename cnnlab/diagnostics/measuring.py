@@ -7,6 +7,7 @@ from typing import Any
 from cnnlab.diagnostics import shifts
 from cnnlab.diagnostics.aliasing import meter
 from cnnlab.diagnostics.error_budget import error_budget
+from cnnlab.diagnostics.surgery import sampling_effects
 from cnnlab.diagnostics.tomography import equivariance_error, invariance_error
 from cnnlab.ops.registry import parse_spec
 
@@ -16,6 +17,7 @@ MEASURES: dict[str, Callable] = {
     "equivariance_error": equivariance_error,
     "error_budget": error_budget,
     "invariance_error": invariance_error,
+    "sampling_effects": sampling_effects,
 }
 
 

@@ -10,6 +10,7 @@ from cnnlab.diagnostics import shifts
 from cnnlab.diagnostics.aliasing import meter
 from cnnlab.diagnostics.error_budget import error_budget
 from cnnlab.diagnostics.measuring import MEASURES, measure
+from cnnlab.diagnostics.surgery import sampling_effects
 from cnnlab.diagnostics.tomography import equivariance_error, invariance_error
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 8, 8, 2)).astype(np.float32)
@@ -31,6 +32,10 @@ def head(maps):
 
 def thinned(scale, images):
     return jnp.tanh(scale * images)[:, ::2, ::2]
+
+
+def pooled(scale, images):
+    return thinned(scale, images).sum((1, 2))
 
 
 def images_first(images, scale):
@@ -95,6 +100,15 @@ MADE = {
     "aliasing": (
         lambda *of: meter(*of, boundary="mirror"),
         (thinned, np.float32(0.3), IMAGES),
+    ),
+    "sampling_effects": (
+        lambda *of: sampling_effects(
+            *of,
+            shift="shift(circular, 0..1, all pairs, per image)",
+            permutations=4,
+            seed=2,
+        ),
+        (pooled, np.float32(0.3), IMAGES),
     ),
     "aliasing of the first argument": (
         lambda *of: meter(*of, image=-2),

@@ -15,11 +15,11 @@ from small_training import Tiny, spare
 from cnnlab.data.augmentation import resolve_augmentation
 from cnnlab.errors import UserError
 from cnnlab.models.registry import models
-from cnnlab.reporting import report
+from cnnlab.reporting import report, sampling_bars
 from cnnlab.reporting.contrasts import table
 from cnnlab.statistics import compare
 from experiments.harness import flags
-from experiments.invariance import arms, causes, moving
+from experiments.invariance import arms, causes, moving, thinning
 from experiments.invariance.contrasts import contrasts, families
 from experiments.invariance.drawings import drawings
 from experiments.training.run import TrainingRun
@@ -41,6 +41,7 @@ SMALL = Config(
     shift_examples=10,
     budget_examples=3,
     tomography_examples=3,
+    sampling_examples=3,
     progress="none",
 )
 
@@ -125,7 +126,7 @@ def test_what_a_run_found_is_stored_with_intervals(finished):
         assert arm["flip_radius_bound"] == 2
         shares = arm["budget"]["shares"].values()
         assert sum(share["mean"] for share in shares) == pytest.approx(1)
-    (shown,) = stored["tables"]
+    shown, sampled = stored["tables"]
     # A pair has one row for a metric, in which it is judged once.
     told = ("factor", "of", "where")
     for row in stored["contrasts"]:
@@ -148,6 +149,12 @@ def test_what_a_run_found_is_stored_with_intervals(finished):
         difference = 100 * (moving_arm[metric]["mean"] - still[metric]["mean"])
         shown = float(cell.split(" ")[0].replace("\N{MINUS SIGN}", "-"))
         assert shown == pytest.approx(difference, abs=0.0051)
+    for arm in stored["arms"]:
+        sites = arm["sampling"]["sites"]
+        ends = [arm["sampling"][end]["mean"] for end in ("as_it_is", "following")]
+        added = sum(site["shapley"]["mean"] for site in sites)
+        assert added == pytest.approx(ends[1] - ends[0])
+        assert {row[1] for row in sampled["rows"]} == {site["name"] for site in sites}
     # Both begin alike and see the same images, one of them moved.
     for one, other in zip(still["seeds"], moving_arm["seeds"], strict=True):
         assert one["initial_params_hash"] == other["initial_params_hash"]
@@ -166,6 +173,7 @@ def test_the_report_shows_every_measurement_and_how_to_make_it_again(finished):
         "curves_zero",
         "flip_radii",
         "budget",
+        "sampling",
         "tomography_translation",
         "shift_maps",
     }
@@ -176,6 +184,7 @@ def test_the_report_shows_every_measurement_and_how_to_make_it_again(finished):
         "shift(circular, -1..1, all pairs, per image)",
         arm["budget"]["spec"],
         arm["tomography"]["spec"],
+        *arm["sampling"]["specs"],
         results["tables"][0]["title"],
     ):
         assert spec in page
@@ -197,6 +206,7 @@ def test_of_one_seed_no_interval_is_claimed(finished):
         moving.grids(1, 10),
         causes.budget(3),
         causes.tomography(("translation",), 3),
+        thinning.thinning(3),
     ]
     for arm in results["arms"]:
         row = {**arm, "seeds": arm["seeds"][:1]}
@@ -209,6 +219,7 @@ def test_of_one_seed_no_interval_is_claimed(finished):
     rows = contrasts(compared, config.settings())
     assert [row["low"] for row in rows] == [None]
     note = table(rows)["note"]
+    note += sampling_bars.table(single["arms"])["note"]
     assert "±" not in note and "Student" not in note and "Holm" not in note
     for drawing in drawings(single, rows).values():
         assert "Student" not in drawing.caption
@@ -237,6 +248,7 @@ def test_of_one_seed_no_interval_is_claimed(finished):
         ({"reach": 16}, "reach: 16 is not less than"),
         ({"shift_examples": 0}, "shift_examples: 0 is less than 1"),
         ({"budget_examples": -1}, "budget_examples: -1 is less than 0"),
+        ({"sampling_examples": -1}, "sampling_examples: -1 is less than 0"),
         ({"seeds": 0}, "seeds: 0 is less than 1"),
         ({"models": ("googlenet",)}, "models: googlenet cannot take 16x16x1 images: "),
         (
