@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from cnnlab.reporting import lattice_maps, page, wording
 
 _WIDTH = 80
+_STYLE = "thead th { white-space: normal; max-width: 18rem; }"
 _READING = (
     "4x4: circular shifts by multiples of 4 both ways leave the scores as they are; "
     "identity: none but the shift by nothing. One entry: the walk claims, without "
@@ -89,7 +90,7 @@ def page_of(results: Mapping) -> str:
         page.element("h2", "Environment"),
         page.facts(_texts(results["environment"])),
     ]
-    return page.document(results["question"], parts)
+    return page.document(results["question"], parts, _STYLE)
 
 
 def _table(
@@ -164,7 +165,7 @@ def _reasons(results: Mapping) -> list[tuple[str, dict[str, list[str]]]]:
         without.setdefault(each["reason"], []).append(_name(each))
     return [
         ("the walk claims fewer", fewer(results)),
-        ("the walk claims none", _counted(none_claimed(results))),
+        ("the walk claims no shift", _counted(none_claimed(results))),
         ("no net", _counted(without)),
     ]
 

@@ -13,8 +13,8 @@ import pytest
 
 from cnnlab.errors import UserError
 from cnnlab.reporting import lattice_table
-from experiments import shift_lattice
 from experiments.harness import flags
+from experiments.harness.workdir import run_path
 from experiments.lattices import certificates
 from experiments.shift_lattice import Config, main, run
 
@@ -101,7 +101,7 @@ def test_what_is_printed_fits_a_terminal_and_says_it_again_at_once(
     circular, capsys, monkeypatch
 ):
     config, results = circular
-    monkeypatch.setattr(shift_lattice, "_certified", None)
+    monkeypatch.setattr(certificates, "record", None)
     main(config)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines[:-1])) <= 80
@@ -122,7 +122,7 @@ def test_the_report_has_a_picture_of_every_certificate_and_nothing_from_elsewher
     assert page.count('aria-label="lattice 4x4"') == 3
     assert not re.search(r"https?:|//\w|@import|<script|javascript:", page)
     for name in results["figures"]:
-        assert (shift_lattice.run_path(config) / name).stat().st_size > 1000
+        assert (run_path(config) / name).stat().st_size > 1000
 
 
 def test_a_run_that_was_stopped_goes_on_with_what_it_lacks(
