@@ -15,7 +15,7 @@ from cnnlab.errors import UserError
 from cnnlab.reporting import lattice_table
 from experiments.harness import flags
 from experiments.harness.workdir import run_path
-from experiments.lattices import certificates
+from experiments.lattices import certificates, nets
 from experiments.shift_lattice import Config, main, run
 
 SIDE = 8
@@ -195,7 +195,7 @@ def test_all_stands_for_strides_and_every_registered_pool():
     from cnnlab.ops import pools
 
     config = flags.parse(Config, ["--pools=all,lp_pool(p=4.0)"], usage="")
-    named = shift_lattice.nets.named(config.pools)
+    named = nets.named(config.pools)
     assert named == ["strides", *pools, "lp_pool(p=4.0)"]
 
 
