@@ -186,9 +186,8 @@ def _of_convolution(equation, operation):
     sides = zip(numbers.lhs_spec[2:], numbers.out_spec[2:], strict=True)
     if any(after[out] > before[axis] for axis, out in sides):
         return None
-    layout = Layout(numbers.out_spec[2:], numbers.out_spec[1])
     site = _site(operation, "convolution", windows, tuple(windows), strides)
-    cut = Cut(site, layout=layout)
+    cut = Cut(site, layout=Layout(numbers.out_spec[2:], numbers.out_spec[1]))
     if any(window.spread > 1 for window in windows.values()):
         return refused(cut, "it is a transposed convolution")
     if any(low < 0 or high < 0 for low, high in site.padding):
@@ -200,8 +199,9 @@ def _of_convolution(equation, operation):
         with equation.ctx.manager:
             return equation.primitive.bind(*inputs, **options)
 
-    site = dataclasses.replace(site, itself=_PLAIN)
-    return dataclasses.replace(cut, site=site, dense=dense)
+    return dataclasses.replace(
+        cut, site=dataclasses.replace(site, itself=_PLAIN), dense=dense
+    )
 
 
 def _of_pool(operation):
@@ -223,8 +223,7 @@ def _of_pool(operation):
         return refused(cut, "its padding is negative")
     if not jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
         return refused(cut, f"it is of {x.dtype}")
-    itself = _ITSELF.get(operation.name)
-    site = dataclasses.replace(cut.site, itself=itself)
+    site = dataclasses.replace(cut.site, itself=_ITSELF.get(operation.name))
     return dataclasses.replace(cut, site=site, dense=_first_input, whole_windows=True)
 
 
