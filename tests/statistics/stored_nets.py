@@ -68,7 +68,9 @@ class Trainer:
             ):
                 batch = self._images.batch(index)
                 state, _ = self._step(self._model, self._optimizer, state, *batch)
-        predict = training.predictor(self._model, state.variables, self._scaling)
+        predict = training.predictor(
+            self._model, state.variables, self._scaling, batch_size=200
+        )
         return predict(dataset.test.images).argmax(-1) == dataset.test.labels
 
 

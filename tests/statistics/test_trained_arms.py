@@ -6,7 +6,7 @@ import stored_runs
 from cnnlab import data
 from cnnlab.statistics import compare
 
-COMPARISONS, SEEDS = 20, 3
+COMPARISONS, SEEDS = 20, 5
 
 
 @pytest.mark.slow
