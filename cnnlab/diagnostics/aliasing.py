@@ -12,9 +12,9 @@ from cnnlab.diagnostics.over_images import over_images
 from cnnlab.diagnostics.per_image import PerImage
 from cnnlab.diagnostics.places import Place
 from cnnlab.diagnostics.specs import spec_of
-from cnnlab.diagnostics.text_table import aligned, written
 from cnnlab.diagnostics.waves import FILTERABLE
 from cnnlab.statistics.intervals import Interval
+from cnnlab.text_table import aligned, written
 
 # Of the output's energy; what an operation gives in another lowering differs by less.
 _SAME = 1e-4
@@ -96,7 +96,7 @@ class Aliasing:
                     written(row.interval("folded")),
                 )
             )
-        return aligned(lines)
+        return "\n".join(aligned(lines))
 
     def __str__(self) -> str:
         return f"{self.spec}\n{self.table()}"

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Mapping
 
 from cnnlab.reporting import page
+from cnnlab.text_table import aligned
 
 _WIDTH = 80
 
@@ -27,14 +28,7 @@ def plain(results: Mapping) -> str:
 
 
 def _plain(table: Mapping) -> str:
-    lines = [table["header"], *table["rows"]]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    texts = []
-    for first, *others in lines:
-        cells = [first.ljust(widths[0])]
-        for cell, width in zip(others, widths[1:], strict=True):
-            cells.append(cell.rjust(width))
-        texts.append("  ".join(cells).rstrip())
+    texts = aligned([table["header"], *table["rows"]], numbers=True)
     texts.insert(1, "-" * max(map(len, texts)))
     note = textwrap.wrap(table["note"], _WIDTH)
     return "\n".join([table["title"], "", *texts, "", *note])

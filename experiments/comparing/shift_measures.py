@@ -19,6 +19,17 @@ def spec(motion: str, reach: int) -> str:
     return f"shift({motion}, {-reach}..{reach}, all pairs, per image)"
 
 
+def of_grid(motion: str, grid: shifts.Grid) -> dict[str, Any]:
+    """What a seed's record gets of one motion's grid."""
+    measured = grid.consistency
+    values = measured.overall, measured.among_correct, measured.beyond_accuracy
+    found: dict[str, Any] = {
+        f"{motion}_{name}": value and value.mean
+        for name, value in zip(_NUMBERS, values, strict=True)
+    }
+    return {**found, f"{motion}_agreement": grid.agreement.tolist()}
+
+
 def accuracy_along(offsets: Sequence[int], examples: int) -> Measure:
     """The accuracy of the first test images moved to the right, zeros shifted in.
 
@@ -75,11 +86,7 @@ def consistency(reach: int, examples: int, motions: Sequence[str] = MOTIONS) -> 
             grid = shifts.grid(
                 predict, images, spec(motion, reach), dataset.test.labels[:examples]
             )
-            measured = grid.consistency
-            values = measured.overall, measured.among_correct, measured.beyond_accuracy
-            for name, value in zip(_NUMBERS, values, strict=True):
-                found[f"{motion}_{name}"] = value and value.mean
-            found[f"{motion}_agreement"] = grid.agreement.tolist()
+            found |= of_grid(motion, grid)
         return found
 
     def of_arm(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

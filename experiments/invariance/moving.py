@@ -75,11 +75,7 @@ def grids(reach: int, examples: int) -> Measure:
                 shift_measures.spec(motion, reach),
                 dataset.test.labels[:examples],
             )
-            name, measured = f"{motion}_consistency", grid.consistency
-            found[name] = measured.overall.mean
-            found[f"{name}_among_correct"] = _mean(measured.among_correct)
-            found[f"{name}_beyond_accuracy"] = _mean(measured.beyond_accuracy)
-            found[f"{motion}_agreement"] = grid.agreement.tolist()
+            found |= shift_measures.of_grid(motion, grid)
             found[radius] = float(np.minimum(grid.flip_radius(), reach + 1).mean())
         return found
 
@@ -89,10 +85,6 @@ def grids(reach: int, examples: int) -> Measure:
         return {**same, **radii, "flip_radius_bound": reach + 1}
 
     return Measure("grids", of_net, of_arm)
-
-
-def _mean(interval) -> float | None:
-    return None if interval is None else interval.mean
 
 
 def _each(by_seed: Sequence[Sequence[float]]) -> dict[str, list[float | None]]:

@@ -6,8 +6,8 @@ from typing import Any
 from cnnlab.diagnostics import per_image
 from cnnlab.diagnostics.per_image import PerImage
 from cnnlab.diagnostics.places import Place
-from cnnlab.diagnostics.text_table import aligned, written
 from cnnlab.statistics.intervals import Interval
+from cnnlab.text_table import aligned, written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Tomography:
                     written(row.interval("own")),
                 )
             )
-        return aligned(lines)
+        return "\n".join(aligned(lines))
 
     def __str__(self) -> str:
         names = dict.fromkeys(row.transformation for row in self.rows)
