@@ -2,7 +2,8 @@
 
 A run is a function of its flags. It may be stopped at any moment, and the same command
 goes on to the same end, bit for bit: SIGTERM, by which machines are taken back, stores
-where it is first; Ctrl-C or a machine that dies costs what came since the last epoch.
+where it is first, once the step that is being made is done; Ctrl-C or a machine that
+dies costs what came since the last epoch.
 
 Exit codes: 0 finished, 2 something to mend, in one line (a flag's value, a full disk, a
 loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
