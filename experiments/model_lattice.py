@@ -21,17 +21,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cnnlab.errors import UserError
 from experiments.harness import flags
-from experiments.harness.refusals import refuse_below
 from experiments.harness.workdir import stored_results
 from experiments.lattices import model_cases, running
+from experiments.lattices.drawn_flags import DrawnFlags
 from experiments.lattices.nets import ALL, STRIDES
-from experiments.lattices.refusals import LARGEST_SEED, refuse_same
+from experiments.lattices.refusals import refuse_same
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(DrawnFlags):
     """The question's terms. From Python: `run(Config(models=("lenet5",)))`."""
 
     experiment: ClassVar[str] = "model_lattice"
@@ -43,11 +42,6 @@ class Config:
         (STRIDES, "adaptive_polyphase(pool=None)"),
         "specs of pools that take every stride of a model; strides is none",
     )
-    boundaries: tuple[str, ...] = flags.field(
-        ("circular", "zero"),
-        "what padding holds, one after the other",
-        choices=("circular", "zero", "reflect", "edge"),
-    )
     image_size: int | None = flags.field(
         None,
         "of the images, pixels a side; none means the smallest in which a model's "
@@ -57,22 +51,6 @@ class Config:
         False, "compute as well where the walk claims no shift, to see if there is one"
     )
     trials: int = flags.field(1, "weights and images that have to agree")
-    seed: int = flags.field(0, "of the weights and the images, which are drawn")
-    workdir: str | None = flags.field(
-        None,
-        "folder of the run; none means runs/<experiment>/<hash of the flags>",
-        identity=False,
-    )
-    overwrite: bool = flags.field(
-        False, "replace the run that the folder holds", identity=False, repeated=False
-    )
-    progress: str = flags.field(
-        "auto",
-        "how to show progress; auto is a bar on a terminal and lines elsewhere",
-        choices=("auto", "bar", "lines", "none"),
-        identity=False,
-        repeated=False,
-    )
 
     def validate(self) -> None:
         """Refuses what is known to have no certificate before anything is traced.
@@ -80,16 +58,10 @@ class Config:
         Raises:
             UserError: naming the first flag that cannot be used.
         """
-        refuse_below(self, image_size=2, trials=1, seed=0)
-        if self.seed > LARGEST_SEED:
-            raise UserError("seed", f"{self.seed} is more than {LARGEST_SEED:,}")
-        for flag in ("models", "pools", "boundaries"):
-            if not getattr(self, flag):
-                raise UserError(flag, "is empty; give at least one")
+        super().validate()
         model_cases.refuse_unknown(self)
         refuse_same("models", model_cases.named(self.models))
         refuse_same("pools", self.pools)
-        refuse_same("boundaries", self.boundaries)
 
 
 def run(config: Config) -> dict[str, Any]:

@@ -21,16 +21,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cnnlab.errors import UserError
 from experiments.harness import flags
-from experiments.harness.refusals import refuse_below, refuse_given
+from experiments.harness.refusals import refuse_given
 from experiments.harness.workdir import stored_results
 from experiments.lattices import nets, running
-from experiments.lattices.refusals import LARGEST_SEED, refuse_same
+from experiments.lattices.drawn_flags import DrawnFlags
+from experiments.lattices.refusals import refuse_same
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(DrawnFlags):
     """The question's terms. From Python: `run(Config(pools=("max_pool",)))`."""
 
     experiment: ClassVar[str] = "shift_lattice"
@@ -43,11 +43,6 @@ class Config:
         (nets.ALL,),
         "specs of pools; strides is none, where convolutions have the strides; all is "
         "that and every registered pool",
-    )
-    boundaries: tuple[str, ...] = flags.field(
-        ("circular", "zero"),
-        "what padding holds, one after the other",
-        choices=("circular", "zero", "reflect", "edge"),
     )
     option: str = flags.field(
         "pool",
@@ -72,22 +67,6 @@ class Config:
         "weights and images that have to agree; none means two, or more where the net "
         "gives few numbers, and 16 where it chooses by its data",
     )
-    seed: int = flags.field(0, "of the weights and the images, which are drawn")
-    workdir: str | None = flags.field(
-        None,
-        "folder of the run; none means runs/<experiment>/<hash of the flags>",
-        identity=False,
-    )
-    overwrite: bool = flags.field(
-        False, "replace the run that the folder holds", identity=False, repeated=False
-    )
-    progress: str = flags.field(
-        "auto",
-        "how to show progress; auto is a bar on a terminal and lines elsewhere",
-        choices=("auto", "bar", "lines", "none"),
-        identity=False,
-        repeated=False,
-    )
 
     def validate(self) -> None:
         """Refuses what is known to have no certificate before anything is traced.
@@ -95,22 +74,13 @@ class Config:
         Raises:
             UserError: naming the first flag that cannot be used.
         """
-        refuse_below(self, image_size=2, trials=1, seed=0)
-        if self.seed > LARGEST_SEED:
-            raise UserError("seed", f"{self.seed} is more than {LARGEST_SEED:,}")
+        super().validate()
         if self.model is None:
             refuse_given(self, ["option"], "is for --model")
         else:
             refuse_given(self, ["third"], "is for the two-level net, not for --model")
-        for flag in ("pools", "boundaries"):
-            if not getattr(self, flag):
-                raise UserError(flag, "is empty; give at least one")
         nets.refuse_unknown(self)
-        for flag, values in (
-            ("pools", nets.named(self.pools)),
-            ("boundaries", self.boundaries),
-        ):
-            refuse_same(flag, values)
+        refuse_same("pools", nets.named(self.pools))
 
 
 def run(config: Config) -> dict[str, Any]:

@@ -13,17 +13,8 @@ from cnnlab.diagnostics.fields import Fields
 from cnnlab.diagnostics.multiply_accumulates import multiply_accumulates, total
 from cnnlab.diagnostics.operation import Program, Step, Value
 from cnnlab.diagnostics.receptive_field import Field
+from cnnlab.diagnostics.row_values import SILENT, row_as_json
 from cnnlab.diagnostics.windows_of import fractional_windows
-
-# They move or convert entries, and are not worth a row.
-_SILENT = {
-    "broadcast_in_dim",
-    "convert_element_type",
-    "copy",
-    "reshape",
-    "squeeze",
-    "transpose",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +61,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        values = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-        }
-        return {name: _json(value) for name, value in values.items()} | {
-            "path": "/".join(self.path)
-        }
+        return row_as_json(self)
 
 
 def rows_of(
@@ -107,7 +93,7 @@ def rows_of(
         last = groups[-1] if groups else None
         if last is not None and last.goes_on_in(step, read, parameters):
             last.add(step, parameters)
-        elif operation.name not in _SILENT or parameters:
+        elif operation.name not in SILENT or parameters:
             groups.append(_Group(step, parameters, macs))
     return tuple(group.row(seen) for group in groups)
 
@@ -127,7 +113,7 @@ class _Group:
         In the module of the group, or, without parameters, in one around it.
         """
         operation, own = step.operation, self.first.operation.path
-        silent = operation.name in _SILENT
+        silent = operation.name in SILENT
         around = own if parameters else own[: len(operation.path)]
         return (
             not operation.operator
@@ -142,7 +128,7 @@ class _Group:
         operation = step.operation
         self.made.update(operation.outputs)
         self.parameters += parameters
-        if operation.name in _SILENT:
+        if operation.name in SILENT:
             return
         self.last = operation
         # A parameter that is added or multiplied is part of the layer.
@@ -193,11 +179,3 @@ def _padding_share(fields: Fields) -> float | None:
     if fields is None or None in fields:
         return None
     return 1 - math.prod(float(np.mean(field.clean)) for field in fields)
-
-
-def _json(value):
-    if isinstance(value, tuple):
-        return [_json(item) for item in value]
-    if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else float(value)
-    return "all" if value == math.inf else value

@@ -121,10 +121,8 @@ def _fft(operation, field):
     return _along(operation, field, range(rank - count, rank))
 
 
-_CUMULATIVE = ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum")
-_REDUCTIONS = (
-    "argmax",
-    "argmin",
+CUMULATIVE = ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum")
+REDUCTIONS = (
     "reduce_and",
     "reduce_max",
     "reduce_min",
@@ -138,6 +136,6 @@ RULES = {
     "fft": on_first(_fft),
     "sort": _sort,
     "top_k": on_first(_top_k),
-    **dict.fromkeys(_CUMULATIVE, on_first(_cumulative)),
-    **dict.fromkeys(_REDUCTIONS, on_first(_reduced)),
+    **dict.fromkeys(CUMULATIVE, on_first(_cumulative)),
+    **dict.fromkeys((*REDUCTIONS, "argmax", "argmin"), on_first(_reduced)),
 }

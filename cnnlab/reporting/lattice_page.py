@@ -1,10 +1,9 @@
 """The report on which shifts are exact: a table of pictures."""
 
-import json
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from cnnlab.reporting import lattice_maps, lattice_table, page, wording
+from cnnlab.reporting import footer, lattice_maps, lattice_table, page, wording
 
 _STYLE = """
 .shifts { width: 3.2rem; height: 3.2rem; flex: none; border: 1px solid #cfd6dd; }
@@ -47,13 +46,7 @@ def page_of(results: Mapping, figure: str) -> str:
         *_reasons("Pools without a net", lattice_table.without(results)),
         *_reasons("Notes", lattice_table.noted(results)),
         *_layers(results),
-        page.element("h2", "Make it again"),
-        page.command(results["command"]),
-        page.element("p", f"It took {results['seconds']:.0f} seconds.", "context"),
-        page.element("h2", "Configuration"),
-        page.facts(_texts(results["config"] | {"hash": results["config_hash"]})),
-        page.element("h2", "Environment"),
-        page.facts(_texts(results["environment"])),
+        *footer.of_run(results),
     ]
     return page.document(results["question"], parts, _STYLE)
 
@@ -111,10 +104,3 @@ def _layers(results: Mapping) -> Iterator[str]:
     for each in layered:
         table = page.table(*lattice_table.layer_rows(each), "")
         yield page.folded(f"{each['pool']}, {each['boundary']}", table)
-
-
-def _texts(entries: Mapping) -> dict[str, str]:
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in entries.items()
-    }

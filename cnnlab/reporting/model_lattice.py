@@ -1,10 +1,9 @@
 """What the walk claims of models beside what their certificates find."""
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from cnnlab.reporting import lattice_maps, page, wording
+from cnnlab.reporting import footer, lattice_maps, page, wording
 
 _WIDTH = 80
 _STYLE = "thead th { white-space: normal; max-width: 18rem; }"
@@ -81,15 +80,7 @@ def page_of(results: Mapping) -> str:
         if reasons:
             told = [f"{wording.listed(names)}: {why}" for why, names in reasons.items()]
             parts += [page.element("h2", title.capitalize()), page.items(told)]
-    parts += [
-        page.element("h2", "Make it again"),
-        page.command(results["command"]),
-        page.element("p", f"It took {results['seconds']:.0f} seconds.", "context"),
-        page.element("h2", "Configuration"),
-        page.facts(_texts(results["config"] | {"hash": results["config_hash"]})),
-        page.element("h2", "Environment"),
-        page.facts(_texts(results["environment"])),
-    ]
+    parts += footer.of_run(results)
     return page.document(results["question"], parts, _STYLE)
 
 
@@ -175,11 +166,4 @@ def _counted(reasons: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return {
         why: names if len(names) < 4 else [*names[:2], f"{len(names) - 2} others"]
         for why, names in reasons.items()
-    }
-
-
-def _texts(entries: Mapping) -> dict[str, str]:
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in entries.items()
     }

@@ -10,6 +10,7 @@ from cnnlab.errors import UserError
 from experiments.harness import networks
 from experiments.lattices import certificates
 from experiments.lattices.nets import ALL, STRIDES
+from experiments.lattices.refusals import refuse_unknown_pools
 
 # Pixels a side, with many divisors. The largest strides are 32, and one model takes no
 # less than 67.
@@ -132,14 +133,8 @@ def refuse_unknown(config: Any) -> None:
         except UserError as error:
             more = f", {ALL}" if "choose from" in error.message else ""
             raise UserError("models", error.message + more) from error
-    for pool in config.pools:
-        if pool == STRIDES:
-            continue
-        try:
-            resolve_downsample(pool)
-        except networks.FAULTS as error:
-            more = f", {STRIDES}" if "choose from" in str(error) else ""
-            raise UserError("pools", networks.first_line(error) + more) from error
+    specs = [pool for pool in config.pools if pool != STRIDES]
+    refuse_unknown_pools(specs, resolve_downsample, STRIDES)
 
 
 def refuse_unfit(config: Any) -> None:

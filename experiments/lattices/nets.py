@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from cnnlab.errors import UserError
 from experiments.harness import networks
+from experiments.lattices.refusals import refuse_unknown_pools
 
 STRIDES = "strides"
 """What stands for no pool: the convolutions take the strides."""
@@ -96,14 +97,8 @@ def refuse_unknown(config: Any) -> None:
         _refuse_head(config)
     takes_window = config.model is None or config.option == "downsample"
     resolve = resolve_downsample if takes_window else pools.resolve
-    for pool in named(config.pools):
-        if pool == STRIDES:
-            continue
-        try:
-            resolve(pool)
-        except networks.FAULTS as error:
-            more = f", {STRIDES}, {ALL}" if "choose from" in str(error) else ""
-            raise UserError("pools", networks.first_line(error) + more) from error
+    specs = [pool for pool in named(config.pools) if pool != STRIDES]
+    refuse_unknown_pools(specs, resolve, STRIDES, ALL)
 
 
 def refuse_unfit(config: Any) -> None:

@@ -1,12 +1,30 @@
 """What certificates cannot be asked for, told before anything is traced."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from cnnlab.errors import UserError
 from cnnlab.run_layout import arm_directory
+from experiments.harness import networks
 
-LARGEST_SEED = 2**32 - 1
-"""Of what is drawn."""
+
+def refuse_unknown_pools(
+    specs: Sequence[str], resolve: Callable[[str], Any], *others: str
+) -> None:
+    """Lets specs pass that `resolve` takes.
+
+    Args:
+        others: words that stand for pools as well.
+
+    Raises:
+        UserError: about the first that it refuses.
+    """
+    for spec in specs:
+        try:
+            resolve(spec)
+        except networks.FAULTS as error:
+            more = ", ".join(["", *others]) if "choose from" in str(error) else ""
+            raise UserError("pools", networks.first_line(error) + more) from error
 
 
 def refuse_same(flag: str, values: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from cnnlab.diagnostics.geometry.axis_rules import Rule, on_first, without
 from cnnlab.diagnostics.geometry.facts import Operand
 from cnnlab.diagnostics.geometry.tracks import changed, lost, placed, settled, together
+from cnnlab.diagnostics.mixing_fields import CUMULATIVE, REDUCTIONS
 
 _BATCH = "mixes images that moved by different amounts"
 
@@ -101,16 +102,6 @@ def _dot_general(operation, operands):
     return [together(sides, [lambda _, same=same: same for same in uniform])]
 
 
-_CUMULATIVE = ("cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum")
-_REDUCTIONS = (
-    "reduce_and",
-    "reduce_max",
-    "reduce_min",
-    "reduce_or",
-    "reduce_prod",
-    "reduce_sum",
-    "reduce_xor",
-)
 RULES: dict[str, Rule] = {
     "argmax": on_first(_place_of_largest),
     "argmin": on_first(_place_of_largest),
@@ -118,6 +109,6 @@ RULES: dict[str, Rule] = {
     "fft": on_first(_fft),
     "sort": _sort,
     "top_k": on_first(_top_k),
-    **dict.fromkeys(_CUMULATIVE, on_first(_cumulative)),
-    **dict.fromkeys(_REDUCTIONS, on_first(_reduced)),
+    **dict.fromkeys(CUMULATIVE, on_first(_cumulative)),
+    **dict.fromkeys(REDUCTIONS, on_first(_reduced)),
 }

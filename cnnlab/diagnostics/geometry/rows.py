@@ -13,16 +13,7 @@ from cnnlab.diagnostics.geometry.track import Thinning, Track
 from cnnlab.diagnostics.geometry.walking import Loss, every_operation
 from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.receptive_field import Field, plain
-
-# They move or convert entries, and are not worth a row.
-_SILENT = {
-    "broadcast_in_dim",
-    "convert_element_type",
-    "copy",
-    "reshape",
-    "squeeze",
-    "transpose",
-}
+from cnnlab.diagnostics.row_values import SILENT
 
 
 def walk_of(
@@ -155,7 +146,7 @@ class _Group:
         path = self.first.path[: len(operation.path)]
         return (
             not operation.operator
-            and operation.name in ELEMENTWISE | _SILENT
+            and operation.name in ELEMENTWISE | SILENT
             and operation.path == path
             and read <= self.made
             and view.claims(output) == view.claims(self.output)
@@ -165,7 +156,7 @@ class _Group:
         self.made.update(operation.outputs)
         self.output = output
         name = _name(operation)
-        if operation.name not in _SILENT and name not in self.names:
+        if operation.name not in SILENT and name not in self.names:
             self.names.append(name)
 
     def row(self, view: _View) -> Row:

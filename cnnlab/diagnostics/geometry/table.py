@@ -1,9 +1,10 @@
 """What `geometry.walk` finds, as a table: a row for every operation on the image."""
 
 import dataclasses
-import math
 from fractions import Fraction
 from typing import Any
+
+from cnnlab.diagnostics.row_values import row_as_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return _as_json(self)
+        return row_as_json(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Break:
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return _as_json(self)
+        return row_as_json(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,18 +95,3 @@ class Walk:
             "outputs": [row.as_json() for row in self.outputs],
             "breaks": [lost.as_json() for lost in self.breaks],
         }
-
-
-def _as_json(row) -> dict[str, Any]:
-    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-    return {name: _json(value) for name, value in values.items()} | {
-        "path": "/".join(row.path)
-    }
-
-
-def _json(value):
-    if isinstance(value, tuple):
-        return [_json(item) for item in value]
-    if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else float(value)
-    return "all" if value == math.inf else value

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cnnlab.diagnostics.elementwise import ELEMENTWISE
 from cnnlab.diagnostics.geometry.facts import Fact
+from cnnlab.diagnostics.mixing_fields import REDUCTIONS
 from cnnlab.diagnostics.moving_fields import axis_groups
 from cnnlab.diagnostics.operation import Operation
 
@@ -87,18 +88,10 @@ def _reshape(operation, uniform):
     )
 
 
-_REDUCTIONS = (
-    "reduce_and",
-    "reduce_max",
-    "reduce_min",
-    "reduce_or",
-    "reduce_prod",
-    "reduce_sum",
-)
 _RULES = {
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,
     "squeeze": _without("dimensions"),
     "transpose": _transpose,
-    **dict.fromkeys(_REDUCTIONS, _without("axes")),
+    **dict.fromkeys(REDUCTIONS, _without("axes")),
 }
