@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cnnlab.reporting import answers, shift_maps, tables, verdicts, wording
+from cnnlab.reporting import answers, sections, shift_maps, tables, verdicts, wording
 
 
 def page(runs: Mapping[str, Mapping]) -> str:
@@ -57,6 +57,7 @@ def _section(folder: str, results: Mapping) -> list[str]:
         told = f"{len(resolved)} of {len(pairs)} differences are resolved"
         parts.append(f"**{wording.metric(name).capitalize()}**: {told}.")
         parts.append(table(*verdicts.comparison_rows(pairs)))
+        parts.append(sections.verdict_note(name, pairs))
     parts += [
         f"![{path}]({folder}/{path})"
         for path in results["figures"]

@@ -29,7 +29,7 @@ def differences(results: Mapping) -> str:
         if len(shown) > _SHOWN_PAIRS:
             others = [pair for pair in shown if best not in (pair["a"], pair["b"])]
             shown = [pair for pair in shown if best in (pair["a"], pair["b"])]
-        parts += _pairs(shown, _verdict_note(name, pairs))
+        parts += _pairs(shown, verdict_note(name, pairs))
         if others:
             rest = "\n".join(_pairs(others, ""))
             parts.append(page.folded(f"The other {len(others)} pairs", rest))
@@ -79,7 +79,8 @@ def _pairs(pairs: Sequence[Mapping], caption: str) -> list[str]:
     return parts
 
 
-def _verdict_note(name: str, pairs: Sequence[Mapping]) -> str:
+def verdict_note(name: str, pairs: Sequence[Mapping]) -> str:
+    """What a table of these pairs shows, and by which test they are judged."""
     if all(pair["p"] is None for pair in pairs):
         return f"Differences of {wording.metric(name)}. One seed: no interval, no test."
     delta = pairs[0].get("delta")

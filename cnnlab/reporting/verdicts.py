@@ -21,9 +21,14 @@ def by_metric(comparisons: Sequence[Mapping]) -> dict[str, list[Mapping]]:
 def comparison_rows(comparisons: Sequence[Mapping]) -> Rows:
     """The header, and one row of text for every pair of arms.
 
-    Differences are in percentage points, with their 95 % interval.
+    Differences are in percentage points, with their 95 % interval; of one seed they
+    stand alone.
     """
-    header = ["pair", "difference, points", f"{wording.CONFIDENCE} interval"]
+    header = ["pair", "difference, points"]
+    if all(pair["low"] is None for pair in comparisons):
+        rows = [[pair_name(pair), signed(pair["difference"])] for pair in comparisons]
+        return header, rows
+    header += [f"{wording.CONFIDENCE} interval"]
     header += ["p", "p (Holm)", "verdict", "seeds needed"]
     rows = [
         [

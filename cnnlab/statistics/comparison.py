@@ -81,7 +81,7 @@ def compare(
 
 def _by_seed(results: Mapping) -> dict[str, dict[int, Mapping]]:
     """The record of each seed of each arm."""
-    names = [arm["name"] for arm in results["arms"]]
+    names = [arm["name"] for arm in results.get("arms", ())]
     check_arms(names)
     arms: dict[str, dict[int, Mapping]] = {}
     for arm in results["arms"]:

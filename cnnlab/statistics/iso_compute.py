@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from cnnlab.statistics.comparison import compare
 from cnnlab.statistics.intervals import mean_interval
+from cnnlab.statistics.paired import check_arms
 
 METRICS = ("test_accuracy", "consistency")
 COSTS = ("macs", "step_seconds")
@@ -48,7 +49,8 @@ def iso_compute(
         ValueError: as `compare` does, and where an arm lacks a metric or cost that was
             asked for.
     """
-    arms = {arm["name"]: arm for arm in results["arms"]}
+    arms = {arm["name"]: arm for arm in results.get("arms", ())}
+    check_arms(list(arms))
     if metrics is None:
         metrics = [name for name in METRICS if _has_seeds(arms, name)]
     if costs is None:

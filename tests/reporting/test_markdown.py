@@ -33,3 +33,13 @@ def test_the_page_holds_each_run_s_numbers_and_verdicts(results):
         assert int(row[-2]) == resolved
         assert int(row[-1]) == len(made["comparisons"])
     assert made["command"] in page
+    assert page.count("adjusted by Holm for all pairs") == 2
+
+
+def test_of_one_seed_no_interval_is_claimed(make_results):
+    made = make_results(["max_pool", "avg_pool"], 1)
+    made |= {"environment": {"date": "2026-01-01"}, "figures": []}
+    page = markdown.page({"single": made})
+    assert "One seed: no interval, no test." in page
+    told = page.replace("no interval", "").replace("interval is claimed", "")
+    assert "interval" not in told and "±" not in told and "Holm" not in told

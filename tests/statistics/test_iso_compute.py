@@ -146,5 +146,7 @@ def test_leaves_out_a_cost_that_an_arm_lacks_unless_asked():
 
 
 def test_refuses_a_single_arm():
-    with pytest.raises(ValueError, match="two or more"):
-        iso_compute(run(about(0.9), macs=[1]))
+    for results in (run(about(0.9), macs=[1]), {"arms": []}, {}):
+        for judge in (iso_compute, compare):
+            with pytest.raises(ValueError, match="two or more"):
+                judge(results)
