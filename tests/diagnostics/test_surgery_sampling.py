@@ -92,3 +92,17 @@ def test_sites_that_cannot_follow_are_left_out(function):
     np.testing.assert_allclose(followed([], IMAGES), function(IMAGES), rtol=1e-6)
     with pytest.raises(ValueError, match="no site of the function could"):
         surgery.sampling_effects(function, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (IMAGES[0], "examples, height, width"),
+        (IMAGES * jnp.nan, "finite"),
+        (jnp.zeros((2, 8, 8, 2), int), "floating-point"),
+    ],
+)
+def test_what_are_no_images_is_refused_in_one_line(images, message):
+    with pytest.raises((TypeError, ValueError), match=message) as raised:
+        surgery.sampling_effects(residual, images)
+    assert "\n" not in str(raised.value)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 
+from cnnlab.diagnostics.over_images import floating
 from cnnlab.diagnostics.predictions import checked_images
 from cnnlab.diagnostics.shifts.consistency import consistency
 from cnnlab.diagnostics.specs import spec_of
@@ -57,10 +58,10 @@ def sampling_effects(
 
     Raises:
         ValueError: no site, and as in `Following`, `consistency` and `effects`.
-        TypeError: JAX cannot trace `function`.
+        TypeError: JAX cannot trace `function`, or images of integers.
     """
     *others, images = args
-    images = checked_images(images)
+    images = floating(checked_images(images))
     if not isinstance(function, Following):
         some = min(batch_size, len(images)), *images.shape[1:]
         dtype = jax.dtypes.canonicalize_dtype(images.dtype)
