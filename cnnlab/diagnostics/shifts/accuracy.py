@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cnnlab.diagnostics.predictions import Images, Labels, Predict
-from cnnlab.diagnostics.shifts.answers import BATCH_SIZE, answers, ask
+from cnnlab.diagnostics.shifts.answers import BATCH_SIZE, answers, ask_labelled
 from cnnlab.diagnostics.shifts.motion import Motion
 from cnnlab.diagnostics.shifts.parsing import protocols
 from cnnlab.diagnostics.specs import spec_of
@@ -73,16 +73,7 @@ class Shifts:
                 the shifts do not fit, or a predict that gives no logits or changes
                 between calls.
         """
-        if labels is None:
-            raise ValueError(f"{self} needs labels")
-        asked = ask(
-            predict,
-            images,
-            labels,
-            batch_size=batch_size,
-            fits=self.check,
-            home=lambda images: images,
-        )
+        asked = ask_labelled(self, predict, images, labels, batch_size=batch_size)
         moves = np.array(self.shifts)[:, None]
         found = answers(predict, asked, self.motion, moves, batch_size=batch_size)
         return Accuracy(str(self), self.shifts, found.classes == asked.labels)

@@ -1,7 +1,7 @@
 """What is predicted of moved images, batch by batch."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -56,6 +56,31 @@ def ask(
     if labels is not None:
         labels = checked_labels(labels, len(images), classes)
     return Asked(images, labels, classes)
+
+
+def ask_labelled(
+    protocol: Any,
+    predict: Predict,
+    images: Images,
+    labels: Labels | None,
+    *,
+    batch_size: int,
+) -> Asked:
+    """As `ask`, for a protocol of accuracies on images that are seen at their size.
+
+    Raises:
+        ValueError: there are no labels, and as `ask`.
+    """
+    if labels is None:
+        raise ValueError(f"{protocol} needs labels")
+    return ask(
+        predict,
+        images,
+        labels,
+        batch_size=batch_size,
+        fits=protocol.check,
+        home=lambda images: images,
+    )
 
 
 class Answers(NamedTuple):

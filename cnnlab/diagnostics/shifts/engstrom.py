@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cnnlab.diagnostics.predictions import Images, Labels, Predict, logits_of
-from cnnlab.diagnostics.shifts.answers import BATCH_SIZE, ask
+from cnnlab.diagnostics.shifts.answers import BATCH_SIZE, ask_labelled
 from cnnlab.diagnostics.shifts.parsing import protocols
 from cnnlab.diagnostics.shifts.protocol import check_seed
 from cnnlab.ops.arguments import check_count, check_number
@@ -117,16 +117,7 @@ class Spatial:
                 the moves do not fit, or a predict that gives no logits or changes
                 between calls.
         """
-        if labels is None:
-            raise ValueError(f"{self} needs labels")
-        asked = ask(
-            predict,
-            images,
-            labels,
-            batch_size=batch_size,
-            fits=self.check,
-            home=lambda images: images,
-        )
+        asked = ask_labelled(self, predict, images, labels, batch_size=batch_size)
         images, labels, classes = asked
         parts = [
             slice(start, start + batch_size)
