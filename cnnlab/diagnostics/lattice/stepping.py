@@ -17,7 +17,7 @@ from cnnlab.diagnostics.lattice.copies import Copies
 from cnnlab.diagnostics.operation import Operation, Value
 
 # Compiled steps that are kept.
-_KINDS = 4096
+_KINDS = 1024
 
 
 def step(operation: Operation, inputs: Sequence[Any]) -> list[Any]:
