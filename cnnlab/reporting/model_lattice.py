@@ -1,12 +1,11 @@
 """What the walk claims of models beside what their certificates find."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from cnnlab.reporting import footer, lattice_maps, page, wording
 
 _WIDTH = 80
-_STYLE = "thead th { white-space: normal; max-width: 18rem; }"
 _READING = (
     "4x4: circular shifts by multiples of 4 both ways leave the scores as they are; "
     "identity: none but the shift by nothing. One entry: the walk claims, without "
@@ -51,15 +50,13 @@ def none_claimed(results: Mapping) -> dict[str, list[str]]:
 
 def plain(results: Mapping) -> str:
     """The table, what its words mean, the reasons, and the answer."""
-    forms = list(_forms(results))
-    letters = {form: chr(ord("A") + i) for i, form in enumerate(forms)}
-    header, rows = _table(results, list(letters.values()))
+    header, rows = _table(results)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [
         "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in (header, *rows)
     ]
     lines.insert(1, "-" * (sum(widths) + 2 * len(widths) - 2))
-    lines += ["", *(f"{letter}: {_form(*form)}" for form, letter in letters.items())]
+    lines += ["", *_key(results)]
     lines += textwrap.wrap(_READING, _WIDTH)
     for title, reasons in _reasons(results):
         for reason, names in reasons.items():
@@ -70,34 +67,42 @@ def plain(results: Mapping) -> str:
 
 def page_of(results: Mapping) -> str:
     """The report as HTML."""
-    header, rows = _table(results, [_form(*form) for form in _forms(results)])
     parts = [
         page.element("h1", results["question"]),
         page.element("p", results["answer"], "answer"),
-        page.table(header, rows, _READING),
+        page.table(*_table(results), _READING),
+        page.items(_key(results)),
     ]
     for title, reasons in _reasons(results):
         if reasons:
             told = [f"{wording.listed(names)}: {why}" for why, names in reasons.items()]
             parts += [page.element("h2", title.capitalize()), page.items(told)]
     parts += footer.of_run(results)
-    return page.document(results["question"], parts, _STYLE)
+    return page.document(results["question"], parts)
 
 
-def _table(
-    results: Mapping, titles: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
+def _key(results: Mapping) -> list[str]:
+    """What the numbers above the columns stand for."""
+    return [f"{number} {_form(*form)}" for number, form in _numbered(results).items()]
+
+
+def _numbered(results: Mapping) -> dict[str, tuple[str, str]]:
+    return {f"({i})": form for i, form in enumerate(_forms(results), start=1)}
+
+
+def _table(results: Mapping) -> tuple[list[str], list[list[str]]]:
+    forms = _numbered(results)
     found = {
         (each["model"], each["pool"], each["boundary"]): each
         for each in results["certificates"]
     }
     rows = []
     for model in results["models"]:
-        by = [found.get((model, *form)) for form in _forms(results)]
+        by = [found.get((model, *form)) for form in forms.values()]
         sizes = (each["image"] for each in by if each)
         size = "x".join(map(str, next(sizes, []))) or wording.ABSENT
         rows.append([model, size, *map(_cell, by)])
-    return ["model", "image", *titles], rows
+    return ["model", "image", *forms], rows
 
 
 def _cell(each: Mapping | None) -> str:
