@@ -87,21 +87,12 @@ def test_no_claim_about_any_pool_is_refuted(boundary, exact):
     assert_sound(function, parameters(), image(SIDE), dtype=dtype)
 
 
+# Those of which more is claimed are judged with `experiments.model_lattice`.
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name, side, options, exact",
-    [
-        ("lenet5", 16, {}, 1),
-        ("all_cnn_c", 16, {}, 1),
-        ("zeiler_fergus", 16, {}, 1),
-        ("nin_cifar10", 16, {}, 16),
-        ("nin_cifar10", 16, {"downsample": "adaptive_polyphase(pool=None)"}, 256),
-        ("resnet20", 8, {}, 4),
-    ],
-)
-def test_no_claim_about_a_model_is_refuted(name, side, options, exact):
-    model = create_model(name, 10, boundary="circular", **options)
-    x = jax.ShapeDtypeStruct((1, side, side, model.image_shape[-1]), jnp.float32)
+@pytest.mark.parametrize("name", ["lenet5", "all_cnn_c"])
+def test_a_model_of_which_nothing_is_claimed_has_nothing(name):
+    model = create_model(name, 10, boundary="circular")
+    x = jax.ShapeDtypeStruct((1, 16, 16, model.image_shape[-1]), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
     certificate = assert_sound(model.apply, variables, x)
-    assert np.count_nonzero(certificate.invariant) == exact
+    assert np.count_nonzero(certificate.invariant) == 1
