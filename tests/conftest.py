@@ -14,7 +14,9 @@ os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 # 0.11 the fusions' second pipeline a third of the rest. CI's run against PyTorch has
 # them: XLA_FLAGS=--xla_backend_optimization_level=3
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    # One module for LLVM each, as most programs are too small to share out.
     quick = "--xla_backend_optimization_level=0"
+    quick += " --xla_cpu_parallel_codegen_split_count=1"
     # Later versions know no such flag, and end at one they do not know.
     if importlib.metadata.version("jaxlib").startswith("0.10."):
         quick += " --xla_cpu_use_fusion_emitters=false"

@@ -40,7 +40,7 @@ def stored(workdir):
         return probabilities(predictions["logits"].astype(np.float64))
 
 
-@pytest.mark.parametrize("batch_size", [2, 32])
+@pytest.mark.parametrize("batch_size", [pytest.param(2, marks=pytest.mark.slow), 32])
 def test_guesses_are_those_of_the_runs_own_evaluation(
     finished_run, files, glyphs, batch_size
 ):

@@ -76,6 +76,7 @@ def made_up(variants=VARIANTS, nets=NETS, seeds=5):
 METRICS = "test_accuracy", "circular_consistency"
 
 
+@pytest.mark.slow
 def test_arms_of_equal_parameters_differ_in_the_pool_alone(tmp_path, few_images):
     config = dataclasses.replace(SMALL, workdir=str(tmp_path / "run"))
     results = stride_vs_pooling.run(config)

@@ -53,10 +53,21 @@ def parameters(name, **keywords):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
 
 
+@functools.cache
+def begun(name):
+    """The variables for two of the paper's images, and what each layer then gives."""
+    model = create_model(name)
+    images = jnp.zeros((2, *model.image_shape))
+    # One trace for both, as that of a deep network takes long.
+    begin = functools.partial(model.init, capture_intermediates=True, mutable=True)
+    return jax.eval_shape(begin, jax.random.key(0), images)
+
+
 @MODELS
 def test_the_number_of_parameters(name):
     assert name in EXPECTED, f"{name} has no exact number of parameters here"
-    assert parameters(name) == EXPECTED[name].parameters
+    leaves = jax.tree.leaves(begun(name)["params"])
+    assert sum(math.prod(leaf.shape) for leaf in leaves) == EXPECTED[name].parameters
 
 
 def test_option_b_adds_two_projections_and_their_norms():
@@ -135,17 +146,7 @@ def test_a_pool_with_weights_brings_nothing_but_them(name, pool):
 @MODELS
 def test_the_sides_of_the_maps(name):
     assert name in EXPECTED, f"{name} has no sides of its maps here"
-    model = create_model(name)
-    _, variables = shapes(name)
-    images = jnp.zeros((2, *model.image_shape))
-
-    def layers(variables):
-        _, seen = model.apply(
-            variables, images, capture_intermediates=True, mutable=["intermediates"]
-        )
-        return seen["intermediates"]
-
-    outputs = jax.eval_shape(layers, variables)
+    outputs = begun(name)["intermediates"]
     for path, side in EXPECTED[name].sides.items():
         layer = functools.reduce(lambda tree, key: tree[key], path.split("/"), outputs)
         (output,) = layer["__call__"]

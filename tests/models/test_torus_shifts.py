@@ -105,11 +105,8 @@ INVARIANT = [
 MOVED = [
     ("lenet5", 16),
     ("all_cnn_c", 16),
-    ("base_a", 16),
-    ("strided_b", 16),
     ("lenet5_1998", 32),
     ("zeiler_fergus", 16),
-    ("alexnet", 64),
     ("alexnet_2012", 72),
     ("zfnet", 64),
     ("nin_imagenet", 64),
