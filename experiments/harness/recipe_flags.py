@@ -137,8 +137,15 @@ def chosen_recipe(config: RecipeFlags):
     if augment != ("recipe",):
         given["augment"] = augment or ()
     for name, other in (("epochs", "steps"), ("steps", "epochs")):
-        if given.get(name):
-            given.setdefault(other, 0)
+        value = getattr(config, name)
+        if value is None:
+            continue
+        if value < 1:
+            raise UserError(
+                name,
+                f"{value} is not a whole number of at least 1; none takes the recipe's",
+            )
+        given.setdefault(other, 0)
     return dataclasses.replace(recipe, **given)
 
 

@@ -266,7 +266,7 @@ def test_images_too_small_for_the_model_are_refused(tmp_path, monkeypatch):
         ),
         ({"dataset": "mnits"}, "dataset: "),
         ({"seeds": 0}, "seeds: 0 is less than 1"),
-        ({"epochs": -1}, "epochs: -1 is not a whole number of at least 0"),
+        ({"epochs": -1}, "epochs: -1 is not a whole number of at least 1"),
         ({"batch_size": 0}, "batch_size: 0 is not a whole number of at least 1"),
         ({"batch_size": 181}, "batch_size: 181 is more than the 180 training images"),
         ({"image_size": 16, "max_shift": 17}, "max_shift: 17 is more than .* 16"),
