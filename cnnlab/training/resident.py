@@ -59,6 +59,17 @@ class Resident(NamedTuple):
 
 def scaling_of(split: Split, dtype: np.dtype | str = "float32") -> Scaling:
     """The scaling that gives each channel of `split` mean 0 and deviation 1."""
+    mean, deviation = moments_of(split)
+    return Scaling(jnp.asarray(mean, dtype), jnp.asarray(deviation, dtype))
+
+
+def moments_of(
+    split: Split,
+) -> tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]]:
+    """Each channel's mean and deviation, in grey levels; no deviation is below 1.
+
+    By NumPy, in float64: nothing is compiled.
+    """
     counts = np.stack(
         [
             np.bincount(split.images[..., channel].ravel(), minlength=256)
@@ -69,8 +80,7 @@ def scaling_of(split: Split, dtype: np.dtype | str = "float32") -> Scaling:
     mean = weights @ np.arange(256)
     variance = weights @ np.square(np.arange(256)) - np.square(mean)
     # A constant channel carries nothing; one grey level keeps it finite.
-    deviation = np.sqrt(np.maximum(variance, 1))
-    return Scaling(jnp.asarray(mean, dtype), jnp.asarray(deviation, dtype))
+    return mean, np.sqrt(np.maximum(variance, 1))
 
 
 def unit_scaling(channels: int, dtype: np.dtype | str = "float32") -> Scaling:

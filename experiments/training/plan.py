@@ -18,6 +18,7 @@ from cnnlab.errors import UserError
 from cnnlab.models import create_model
 from cnnlab.ops.registry import parse_spec
 from cnnlab.training.engines import Task, data_mesh
+from cnnlab.training.resident import moments_of
 from experiments.harness import networks
 from experiments.harness.recipe_flags import RecipeFlags
 from experiments.training.job import Job
@@ -131,8 +132,8 @@ def _augmentation(
     # What is 0 to the net, as its own padding is.
     fill = (0.0,) * dataset.image_shape[-1]
     if config.pixels == "standard":
-        mean = training.scaling_of(dataset.train).mean
-        fill = tuple((np.asarray(mean) / 255).tolist())
+        mean, _ = moments_of(dataset.train)
+        fill = tuple((mean.astype(np.float32) / 255).tolist())
     try:
         return resolve_augmentation(recipe.augment, dataset.image_shape, fill=fill)
     except (ValueError, TypeError) as error:
@@ -170,6 +171,8 @@ def _fitted(config: RecipeFlags, options: dict[str, Any], dataset: Dataset):
     height, width, channels = dataset.image_shape
     size = f"{height}x{width}x{channels}"
     images = jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
+    # In shapes alone, as nothing is to be compiled yet.
+    key = jax.eval_shape(jax.random.key, 0)
     table, added = None, {}
     # First as the model comes, to tell whose fault it is.
     for flag, value in (("model", config.model), *options.items()):
@@ -177,7 +180,7 @@ def _fitted(config: RecipeFlags, options: dict[str, Any], dataset: Dataset):
             added[flag] = value
         try:
             model = create_model(config.model, dataset.num_classes, **added)
-            variables = jax.eval_shape(model.init, jax.random.key(0), images)
+            variables = jax.eval_shape(model.init, key, images)
             predict = functools.partial(model.apply, train=False)
             table = count(predict, variables, images)
         except (ValueError, TypeError, ArithmeticError) as error:

@@ -60,8 +60,9 @@ def _filled(step, fill):
 
 def _try(spec, step, image_shape):
     image = jax.ShapeDtypeStruct(image_shape, jnp.float32)
+    key = jax.eval_shape(jax.random.key, 0)
     try:
-        result = jax.eval_shape(step, jax.random.key(0), image)
+        result = jax.eval_shape(step, key, image)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{spec}: {error}") from error
     form = getattr(result, "shape", None), getattr(result, "dtype", None)
