@@ -25,6 +25,7 @@ from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
 from experiments.harness.refusals import refuse_below
+from experiments.harness.run_flags import run_usage
 
 _COMPARED = "circular_consistency", "zero_consistency"
 
@@ -124,11 +125,5 @@ def _refuse_equal(pools: Sequence[str]) -> None:
             raise UserError("pools", f"{pools[i]} is {other} once more")
 
 
-def _usage() -> str:
-    from experiments.harness.recipe_flags import recipe_lines
-
-    return f"{__doc__}\n{recipe_lines()}"
-
-
 if __name__ == "__main__":
-    flags.main(Config, main, usage=_usage)
+    flags.main(Config, main, usage=run_usage(__doc__))

@@ -26,6 +26,7 @@ from experiments.comparing import experiment
 from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
+from experiments.harness.run_flags import run_usage
 
 # The net's options, and what convolutions see beyond the image.
 _PADDINGS = {
@@ -147,11 +148,5 @@ def _drawings(results: Mapping) -> dict[str, Any]:
     return {"position_leak": Drawing(position_leak.bars(results), caption)}
 
 
-def _usage() -> str:
-    from experiments.harness.recipe_flags import recipe_lines
-
-    return f"{__doc__}\n{recipe_lines()}"
-
-
 if __name__ == "__main__":
-    flags.main(Config, main, usage=_usage)
+    flags.main(Config, main, usage=run_usage(__doc__))

@@ -39,6 +39,7 @@ from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
 from experiments.harness.refusals import refuse_below
+from experiments.harness.run_flags import run_usage
 
 NETS = "base", "strided", "conv_pool", "all_cnn"
 VARIANTS = "a", "b", "c"
@@ -211,11 +212,5 @@ def _drawings(results: Mapping) -> Mapping[str, Any]:
     return {"cost_scatter": Drawing(figure, caption(results))}
 
 
-def _usage() -> str:
-    from experiments.harness.recipe_flags import recipe_lines
-
-    return f"{__doc__}\n{recipe_lines()}"
-
-
 if __name__ == "__main__":
-    flags.main(Config, main, usage=_usage)
+    flags.main(Config, main, usage=run_usage(__doc__))

@@ -24,10 +24,11 @@ from experiments.harness import flags, numerics, profiling, terminal
 from experiments.harness.first_step import FirstStep, process_began
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe, identity_of
-from experiments.harness.run_flags import RunFlags
+from experiments.harness.run_flags import RunFlags, run_usage
 from experiments.harness.storage import storing
 from experiments.harness.workdir import WorkDirectory, stored_results
 from experiments.training import engine_choice
+from experiments.training.model_refusal import refuse_other_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Config(RunFlags):
 
             require()
         chosen_recipe(self)
-        engine_choice.refuse_other_model(self)
+        refuse_other_model(self)
 
 
 def run(config: Config, began: float | None = None) -> dict[str, Any]:
@@ -217,12 +218,5 @@ def _results(
     return results
 
 
-def usage() -> str:
-    """What `--help` begins with."""
-    from experiments.harness.recipe_flags import recipe_lines
-
-    return f"{__doc__}\n{recipe_lines()}"
-
-
 if __name__ == "__main__":
-    flags.main(Config, main, usage=usage)
+    flags.main(Config, main, usage=run_usage(__doc__))

@@ -30,6 +30,7 @@ from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
 from experiments.harness.refusals import refuse_below
+from experiments.harness.run_flags import run_usage
 from experiments.invariance import arms
 from experiments.invariance.arms import AUGMENTS, Setting
 from experiments.invariance.refusals import (
@@ -227,11 +228,5 @@ def _drawings(config: Config, results: Mapping[str, Any]) -> dict[str, Any]:
     return drawings(results, _contrasts(config, results))
 
 
-def _usage() -> str:
-    from experiments.harness.recipe_flags import recipe_lines
-
-    return f"{__doc__}\n{recipe_lines()}"
-
-
 if __name__ == "__main__":
-    flags.main(Config, main, usage=_usage)
+    flags.main(Config, main, usage=run_usage(__doc__))

@@ -128,11 +128,11 @@ def _refuse_alike(arms: Sequence[Arm]) -> None:
 
 def _refuse_net(config: ComparisonFlags, arm: Arm) -> None:
     """Raises a UserError where the arm's model, an option or a recipe is none."""
-    from experiments.training import engine_choice
+    from experiments.training.model_refusal import refuse_other_model
 
     own = arm.configured(config)
     try:
-        engine_choice.refuse_other_model(own)
+        refuse_other_model(own)
         recipe = chosen_recipe(own)
     except UserError as error:
         raise blamed(error, arm) from error

@@ -1,15 +1,17 @@
 """The flags of whatever trains several seeds in a work directory."""
 
 import dataclasses
+from collections.abc import Callable
 
 from experiments.harness import flags
-from experiments.harness.recipe_flags import RecipeFlags
+from experiments.harness.directory_flags import DirectoryFlags
+from experiments.harness.recipe_flags import RecipeFlags, recipe_lines
 from experiments.harness.refusals import refuse_below
 
 
 @dataclasses.dataclass(frozen=True)
-class RunFlags(RecipeFlags):
-    """A net, images and a recipe, and how and where its seeds are trained."""
+class SeedFlags(RecipeFlags):
+    """A net, images and a recipe, and how its seeds are trained."""
 
     seeds: int = flags.field(1, "how many; seeds are 0 to this less one")
     seed_engine: str = flags.field(
@@ -33,21 +35,12 @@ class RunFlags(RecipeFlags):
         identity=False,
         repeated=False,
     )
-    workdir: str | None = flags.field(
-        None,
-        "folder of the run; none means runs/<experiment>/<hash of the flags>",
-        identity=False,
-    )
-    overwrite: bool = flags.field(
-        False, "replace the run that the folder holds", identity=False, repeated=False
-    )
-    progress: str = flags.field(
-        "auto",
-        "how to show progress; auto is a bar on a terminal and lines elsewhere",
-        choices=("auto", "bar", "lines", "none"),
-        identity=False,
-        repeated=False,
-    )
+
+
+# Fields come in the order of the bases from the last, and so do flags in `--help`.
+@dataclasses.dataclass(frozen=True)
+class RunFlags(DirectoryFlags, SeedFlags):
+    """And where they are kept."""
 
     def validate(self) -> None:
         """Refuses numbers that are too small.
@@ -56,3 +49,8 @@ class RunFlags(RecipeFlags):
             UserError: naming the first of them.
         """
         refuse_below(self, seeds=1, image_size=1, keep=2, train_examples=1)
+
+
+def run_usage(text: str) -> Callable[[], str]:
+    """What gives the beginning of `--help`: a command's own text, and the recipes."""
+    return lambda: f"{text}\n{recipe_lines()}"

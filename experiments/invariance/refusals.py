@@ -32,11 +32,11 @@ def refuse_model(config: RunFlags, model: str) -> None:
     Raises:
         UserError: about `models`.
     """
-    from experiments.training import engine_choice
+    from experiments.training.model_refusal import refuse_other_model
 
     arm = Arm(model, {"model": model}, flag="models")
     try:
-        engine_choice.refuse_other_model(arm.configured(config))
+        refuse_other_model(arm.configured(config))
     except UserError as error:
         told = blamed(error, arm)
         message = told.message.replace("use --pool", "use --pools")

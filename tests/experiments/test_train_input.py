@@ -13,6 +13,7 @@ from cnnlab.data import Dataset, Split
 from cnnlab.errors import UserError
 from experiments import train
 from experiments.harness import flags, profiling
+from experiments.harness.run_flags import run_usage
 
 EXAMPLES = 200
 
@@ -181,7 +182,7 @@ def test_the_program_refuses_in_one_line(monkeypatch, capsys, words, line):
 def test_the_help_tells_of_recipes_and_exit_codes(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train", "--help"])
     with pytest.raises(SystemExit) as ended:
-        flags.main(train.Config, train.main, usage=train.usage)
+        flags.main(train.Config, train.main, usage=run_usage(train.__doc__))
     shown = capsys.readouterr().out
     assert ended.value.code == 0
     for part in ("64,000 steps", "Exit codes: 0 finished, 2 ", "143 SIGTERM"):
