@@ -83,7 +83,9 @@ class TrainingRun:
                 self._steps(engine, position)
             self._tell(self._profile.unreached(self._step))
         self._checkpoints.wait()
-        return [self._record(place) for place in range(len(self.job.seeds))]
+        # All is stored that it takes.
+        with self._asked_to_stop.at_once():
+            return [self._record(place) for place in range(len(self.job.seeds))]
 
     def line(self, content: Mapping[str, Any]) -> None:
         """Adds a line to metrics.jsonl, and to the event files where there are any."""
