@@ -14,15 +14,18 @@ normalisation whose scale is frozen works in training as in evaluation.
 """
 
 import dataclasses
+import functools
+import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
 from experiments.harness import checkpoints, flags, numerics, terminal, trained_net
+from experiments.harness.first_step import process_began
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe
 from experiments.harness.refusals import refuse_below
-from experiments.harness.run_flags import RunFlags
+from experiments.harness.run_flags import RunFlags, run_usage
 from experiments.harness.storage import storing
 from experiments.harness.trained_net import NORMALIZATION_HELP, NORMALIZATIONS
 from experiments.harness.workdir import WorkDirectory, stored_results
@@ -89,8 +92,11 @@ class Config(RunFlags):
         chosen_recipe(self)
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, began: float | None = None) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
 
     Raises:
         UserError: a field that cannot be used, a net or data that cannot be read or do
@@ -101,21 +107,23 @@ def run(config: Config) -> dict[str, Any]:
     stored = stored_results(config)
     if stored is not None:
         return stored
+    if began is None:
+        began = time.perf_counter()
     numerics.ask_for_one_order()
     if config.dtype == "float64":
         import jax
 
         with jax.enable_x64(True):
-            return _run(config)
-    return _run(config)
+            return _run(config, began)
+    return _run(config, began)
 
 
 def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
-    terminal.main(config, run)
+    terminal.main(config, functools.partial(run, began=process_began()))
 
 
-def _run(config: Config) -> dict[str, Any]:
+def _run(config: Config, began: float) -> dict[str, Any]:
     from cnnlab import data
     from experiments.harness import compile_cache
     from experiments.harness.progress import Progress
@@ -146,7 +154,9 @@ def _run(config: Config) -> dict[str, Any]:
             *numerics.advice(directory.description()["environment"]),
         ):
             progress.log(line)
-        results = _transfer(config, backbone, plans, directory, progress, asked_to_stop)
+        results = _transfer(
+            config, backbone, plans, directory, progress, asked_to_stop, began
+        )
         directory.write_results(results)
     return results
 
@@ -158,11 +168,12 @@ def _transfer(
     directory: WorkDirectory,
     progress,
     asked_to_stop,
+    began: float,
 ) -> dict[str, Any]:
     """Trains every run, then scores every net, and draws it together."""
     from experiments.transferring.runs import TransferRuns
 
-    runs = TransferRuns(config, backbone, directory, progress, asked_to_stop)
+    runs = TransferRuns(config, backbone, directory, progress, asked_to_stop, began)
     records = [runs.train(plan.job) for plan in plans]
     progress.finish_run()
     progress.log("every net is trained; scoring them on the test set")
@@ -172,7 +183,8 @@ def _transfer(
             runs.score(plan.job, each)
             for plan, each in zip(plans, records, strict=True)
         ]
-        return _results(config, backbone, plans, directory, scored)
+        results = _results(config, backbone, plans, directory, scored)
+    return results | runs.facts_of_start()
 
 
 def _results(
@@ -225,11 +237,5 @@ def _results(
     return results
 
 
-def _usage() -> str:
-    from experiments.harness.recipe_flags import recipe_lines
-
-    return f"{__doc__}\n{recipe_lines()}"
-
-
 if __name__ == "__main__":
-    flags.main(Config, main, usage=_usage)
+    flags.main(Config, main, usage=run_usage(__doc__))

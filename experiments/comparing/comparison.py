@@ -23,6 +23,7 @@ from experiments.comparing.plan import PlannedArm
 from experiments.comparing.rated_job import OnceCompiled, RatedJob
 from experiments.comparing.trials import Rate, Trained, best
 from experiments.harness import flags
+from experiments.harness.first_step import FirstStep
 from experiments.harness.preemption import Termination
 from experiments.harness.profiling import Profile
 from experiments.harness.progress import Progress
@@ -30,12 +31,17 @@ from experiments.harness.recipe_flags import identity_of
 from experiments.harness.storage import make_directory, storing
 from experiments.harness.workdir import WorkDirectory
 from experiments.training import engine_choice
-from experiments.training.run import NotFinite, TrainingRun
+from experiments.training.finite import NotFinite
+from experiments.training.run import TrainingRun
 from experiments.training.run_checkpoints import RunCheckpoints
+from experiments.training.whole_nets import fault_of_nets
 
 
 class Comparison:
     """Trains arms on one data set, keeping everything in a work directory.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`.
 
     Raises:
         UserError: the directory holds a run on other images.
@@ -48,11 +54,14 @@ class Comparison:
         directory: WorkDirectory,
         progress: Progress,
         asked_to_stop: Termination,
+        began: float,
     ):
         self.directory = directory
         self._config = config
         self._progress = progress
         self._asked_to_stop = asked_to_stop
+        self._first_step = FirstStep(began)
+        self._compile_seconds = 0.0
         job = arms[0].plan.job
         self._refuse_other_images(job.dataset)
         self._images = training.resident(job.dataset.train, job.scaling())
@@ -131,7 +140,12 @@ class Comparison:
             progress=self._progress,
             asked_to_stop=self._asked_to_stop,
             profile=Profile(self.directory.path / "profile", None),
+            first_step=self._first_step,
         )
+
+    def facts_of_start(self) -> dict[str, Any]:
+        """What results.json says of the first step, and of compiling all arms'."""
+        return self._first_step.facts() | {"compile_seconds": self._compile_seconds}
 
     def _try(self, planned: PlannedArm, rate: float) -> list[dict[str, Any]]:
         """The record of each seed that a rate is tried on; none has one that failed."""
@@ -167,13 +181,11 @@ class Comparison:
         self, job: RatedJob, place: str, records: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         """The records of seeds whose nets are whole, trained anew where one is not."""
-        try:
-            with self.checkpoints(job, place) as checkpoints:
-                for record in records:
-                    checkpoints.net(record["seed"], record["steps"])
+        with self._asked_to_stop.at_once(), self.checkpoints(job, place) as checkpoints:
+            fault = fault_of_nets(checkpoints, records)
+        if fault is None:
             return records
-        except UserError as error:
-            self._progress.log(f"{error.message}; it is made again")
+        self._progress.log(f"{fault}; it is made again")
         # Its steps come once more, and so do the lines of what its nets score.
         self._progress.skip(-job.steps * len(job.seeds))
         for seed in job.seeds:
@@ -191,7 +203,11 @@ class Comparison:
                 epochs=job.epochs,
                 note=f"rate {rate:g}{together}",
             )
-            records = self.training_run(job, checkpoints).train(engine)
+            run = self.training_run(job, checkpoints)
+            try:
+                records = run.train(engine)
+            finally:
+                self._compile_seconds += run.compile_seconds
         self._keep(job, records)
         return records
 

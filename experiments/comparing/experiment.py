@@ -1,6 +1,7 @@
 """A comparison as a whole: from its flags to its work directory and its report."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def run(
             directory that cannot be written.
         Terminated: SIGTERM came; everything is stored.
     """
+    began = time.perf_counter()
     config = flags.checked(config)
     stored = stored_results(config)
     if stored is not None:
@@ -51,11 +53,11 @@ def run(
         import jax
 
         with jax.enable_x64(True):
-            return _run(config, measures, compared, more, drawings)
-    return _run(config, measures, compared, more, drawings)
+            return _run(config, began, measures, compared, more, drawings)
+    return _run(config, began, measures, compared, more, drawings)
 
 
-def _run(config: ComparisonFlags, measures, compared, more, drawings):
+def _run(config: ComparisonFlags, began, measures, compared, more, drawings):
     from cnnlab import data
     from cnnlab.reporting import report
     from experiments.comparing.plan import plans
@@ -90,6 +92,7 @@ def _run(config: ComparisonFlags, measures, compared, more, drawings):
             directory,
             progress,
             asked_to_stop,
+            began,
             measures=measures(),
             compared=compared,
         )
@@ -113,14 +116,16 @@ def compare_arms(
     directory: WorkDirectory,
     progress,
     asked_to_stop,
+    began: float,
     *,
     measures: Sequence["Measure"] = (),
     compared: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Trains every arm, then scores every net: what results.json says of the arms.
 
-    These are `arms`, `comparisons`, `iso_compute`, `unordered_operations`, `notes` and
-    `seconds`.
+    These are `arms`, `comparisons`, `iso_compute`, `unordered_operations`, `notes`,
+    `seconds`, and of this process `first_step_seconds` from `began`,
+    `programs_compiled` for it, and `compile_seconds`.
 
     Raises:
         UserError: an arm diverges at every rate, or the directory cannot be written.
@@ -133,7 +138,7 @@ def compare_arms(
     from experiments.training import determinism
 
     scoring.drop_unfinished(directory)
-    comparison = Comparison(config, arms, directory, progress, asked_to_stop)
+    comparison = Comparison(config, arms, directory, progress, asked_to_stop, began)
     trained = [comparison.train(arm) for arm in arms]
     progress.finish_run()
     progress.log("every arm is trained; scoring them on the test set")
@@ -165,6 +170,7 @@ def compare_arms(
             ),
         }
         delta = config.delta or None
+        results |= comparison.facts_of_start()
         return results | judged(
             results,
             directory,

@@ -6,6 +6,7 @@ from typing import Any
 from cnnlab.errors import UserError
 from cnnlab.training.checkpoint import params_hash
 from experiments.harness import flags
+from experiments.harness.first_step import FirstStep
 from experiments.harness.preemption import Termination
 from experiments.harness.profiling import Profile
 from experiments.harness.progress import Progress
@@ -15,12 +16,16 @@ from experiments.training import engine_choice
 from experiments.training import results as training_results
 from experiments.training.run import TrainingRun
 from experiments.training.run_checkpoints import RunCheckpoints
+from experiments.training.whole_nets import fault_of_nets
 from experiments.transferring.plan import Backbone
 from experiments.transferring.sized_job import SizedJob
 
 
 class TransferRuns:
     """Jobs in one work directory, each of which goes on where it was stopped.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`.
 
     Raises:
         UserError: the directory holds a run on other images, or from another backbone.
@@ -33,11 +38,14 @@ class TransferRuns:
         directory: WorkDirectory,
         progress: Progress,
         asked_to_stop: Termination,
+        began: float,
     ):
         self._config = config
         self._directory = directory
         self._progress = progress
         self._asked_to_stop = asked_to_stop
+        self._first_step = FirstStep(began)
+        self._compile_seconds = 0.0
         self._backbone = params_hash(backbone.net.variables)
         directory.keep_metrics(
             lambda line: (
@@ -65,7 +73,9 @@ class TransferRuns:
                 epochs=job.epochs,
                 note=f"{len(job.seeds)} seeds, engine {engine.name}",
             )
-            records = self._run(job, checkpoints).train(engine)
+            run = self._run(job, checkpoints)
+            records = run.train(engine)
+        self._compile_seconds += run.compile_seconds
         for name, record in zip(names, records, strict=True):
             self._directory.write_record(name, record)
         return records
@@ -91,14 +101,15 @@ class TransferRuns:
         """Whether the nets of finished training can be scored, or are."""
         if self._directory.read_record(_scores(job.arm)) is not None:
             return True
-        try:
-            with self._checkpoints(job) as checkpoints:
-                for record in records:
-                    checkpoints.net(record["seed"], record["steps"])
-        except UserError as error:
-            self._progress.log(f"{error.message}; it is made again")
-            return False
-        return True
+        with self._asked_to_stop.at_once(), self._checkpoints(job) as checkpoints:
+            fault = fault_of_nets(checkpoints, records)
+        if fault is not None:
+            self._progress.log(f"{fault}; it is made again")
+        return fault is None
+
+    def facts_of_start(self) -> dict[str, Any]:
+        """What results.json says of the first step, and of compiling all runs'."""
+        return self._first_step.facts() | {"compile_seconds": self._compile_seconds}
 
     def _run(self, job: SizedJob, checkpoints: RunCheckpoints) -> TrainingRun:
         return TrainingRun(
@@ -108,6 +119,7 @@ class TransferRuns:
             progress=self._progress,
             asked_to_stop=self._asked_to_stop,
             profile=Profile(self._directory.path / "profile", None),
+            first_step=self._first_step,
         )
 
     def _checkpoints(self, job: SizedJob) -> RunCheckpoints:

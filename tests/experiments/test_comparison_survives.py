@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import time
 
 import pytest
 from small_comparison import facts, run, sorted_lines
@@ -16,6 +17,7 @@ from experiments.comparing.measure import Measure
 from experiments.harness.preemption import Terminated
 from experiments.harness.workdir import WorkDirectory
 from experiments.training.run import TrainingRun
+from experiments.training.run_checkpoints import RunCheckpoints
 from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -135,6 +137,50 @@ def test_a_trained_net_that_is_damaged_is_made_again(
     assert_same(workdir, results, whole)
 
 
+@pytest.fixture
+def trained(tmp_path, whole):
+    """A directory in which a comparison was stopped when all its nets were trained."""
+    workdir = shutil.copytree(whole[0], tmp_path / "run")
+    (workdir / "results.json").unlink()
+    for path in (workdir / "records").glob("*-scores.json"):
+        path.unlink()
+    return workdir
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_reading_finished_nets_ends_at_once(monkeypatch, whole, trained):
+    """However many there are, and however long each takes."""
+    net, read = RunCheckpoints.net, []
+
+    def terminated(self, *args):
+        read.append(args)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return net(self, *args)
+
+    records = contents(trained / "records")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "net", terminated)
+        patch.setattr(scoring, "score", None)
+        with pytest.raises(Terminated):
+            run(trained)
+    assert len(read) == 1
+    assert contents(trained / "records") == records
+    monkeypatch.setattr(TrainingRun, "train", None)
+    assert_same(trained, run(trained), whole)
+
+
+def test_a_folder_that_cannot_be_made_is_no_damaged_net(capsys, trained):
+    place = trained / "checkpoints" / "max_pool" / "seed1"
+    shutil.rmtree(place)
+    place.touch()
+    with pytest.raises(UserError, match="^workdir: .*seed1' is a file"):
+        run(trained, progress="lines")
+    assert "is made again" not in capsys.readouterr().err
+
+
 def damage(workdir, arm, seed, step):
     """Flips a bit of the largest file of a checkpoint."""
     folder = workdir / "checkpoints" / arm / f"seed{seed}" / str(step)
@@ -212,6 +258,29 @@ def test_a_rate_that_diverges_is_not_taken(tmp_path):
     assert results["comparisons"] == []
     names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
     assert names == {"max_pool"}
+
+
+def test_results_tell_of_the_first_step_and_of_all_compiling(
+    tmp_path, monkeypatch, capsys
+):
+    compiled, begin = [], Stepper.__init__
+
+    def timed(self, *args):
+        begin(self, *args)
+        compiled.append(self.compile_seconds)
+
+    monkeypatch.setattr(Stepper, "__init__", timed)
+    change = {"pools": ("max_pool",), "seeds": 1, "learning_rates": (1e30, 0.05)}
+    began = time.perf_counter()
+    results = run(tmp_path / "run", progress="lines", **change)
+    # That of the rate which is given up, and which was first, counts.
+    assert len(compiled) == 2
+    assert results["compile_seconds"] == pytest.approx(sum(compiled))
+    assert compiled[0] < results["first_step_seconds"] < time.perf_counter() - began
+    told = capsys.readouterr().err.splitlines()
+    (said,) = [line for line in told if line.startswith("the first step ended ")]
+    assert f" {results['first_step_seconds']:.1f} s after the start, " in said
+    assert f" {results['programs_compiled']} program" in said
 
 
 @pytest.mark.parametrize("rates", [(1e30, 1e31), (1e30,)])

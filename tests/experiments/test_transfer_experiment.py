@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -18,12 +20,16 @@ from cnnlab.models.pretrained import encode_weights
 from cnnlab.statistics import compare_pairs
 from experiments import export, transfer
 from experiments.harness import flags, trained_net
+from experiments.harness.preemption import Terminated
 from experiments.harness.recipe_flags import chosen_recipe
+from experiments.harness.run_flags import run_usage
 from experiments.harness.workdir import WorkDirectory
 from experiments.training import determinism
 from experiments.training.plan import net_options
+from experiments.training.run_checkpoints import RunCheckpoints
 from experiments.transfer import Config, run
 from experiments.transferring import plan as transfer_plan
+from experiments.transferring.runs import TransferRuns
 
 SIZES = 16, 32
 ARMS = [f"{start}_{size}" for size in SIZES for start in ("transfer", "scratch")]
@@ -158,6 +164,8 @@ def test_results_have_an_arm_for_each_start_and_size(finished):
     assert results["backbone"]["head"] == ["Dense_2/bias", "Dense_2/kernel"]
     stored = json.loads(Path(config.workdir, "results.json").read_text())
     assert stored["status"] == "complete"
+    for name in ("first_step_seconds", "programs_compiled", "compile_seconds"):
+        assert results[name] == stored[name] > 0
 
 
 def test_results_tell_the_operations_that_a_gpu_orders_anew(finished):
@@ -325,8 +333,50 @@ def test_a_trained_net_that_is_damaged_is_trained_again(backbone, tmp_path, caps
     assert sorted(map(str, stored_lines(config))) == sorted(map(str, lines))
 
 
+@pytest.fixture
+def unscored(finished, tmp_path):
+    """A directory in which a run was stopped when two nets were to be scored."""
+    workdir = Path(shutil.copytree(finished[0].workdir, tmp_path / "run"))
+    (workdir / "results.json").unlink()
+    for size in SIZES:
+        (workdir / "records" / f"scratch_{size}-scores.json").unlink()
+    return workdir
+
+
+def test_reading_finished_nets_ends_at_once(finished, unscored, monkeypatch):
+    net, read = RunCheckpoints.net, []
+
+    def terminated(self, *args):
+        read.append(args)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return net(self, *args)
+
+    config = dataclasses.replace(finished[0], workdir=str(unscored))
+    records = contents(unscored / "records")
+    monkeypatch.setattr(RunCheckpoints, "net", terminated)
+    monkeypatch.setattr(TransferRuns, "score", None)
+    with pytest.raises(Terminated):
+        run(config)
+    assert len(read) == 1
+    assert contents(unscored / "records") == records
+
+
+def test_a_folder_that_cannot_be_made_is_no_damaged_net(finished, unscored, capsys):
+    place = unscored / "checkpoints" / "scratch_32" / "seed0"
+    shutil.rmtree(place)
+    place.touch()
+    config = dataclasses.replace(finished[0], workdir=str(unscored), progress="lines")
+    with pytest.raises(UserError, match="^workdir: .*seed0' is a file"):
+        run(config)
+    assert "is made again" not in capsys.readouterr().err
+
+
 def hashes(arm):
     return [(seed["params_hash"], seed["test_accuracy"]) for seed in arm["seeds"]]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def stored_lines(config):
@@ -438,7 +488,7 @@ def test_the_command_line_refuses_in_one_line(backbone, tmp_path, monkeypatch, c
     words = flags.command_line(config).split()[3:]
     monkeypatch.setattr(sys, "argv", ["transfer", *words])
     with pytest.raises(SystemExit) as ended:
-        flags.main(Config, transfer.main, usage=transfer._usage)
+        flags.main(Config, transfer.main, usage=run_usage(transfer.__doc__))
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("--freeze: 'Conv_9' matches none of the parameters")
