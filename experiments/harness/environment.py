@@ -8,7 +8,10 @@ from typing import Any
 
 from experiments.harness import numerics
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "cnnlab")
+STORES = "orbax-checkpoint", "tensorstore"
+"""What checkpoints are written and read by; no number depends on it."""
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "cnnlab", *STORES)
 
 
 def environment() -> dict[str, Any]:
