@@ -1,22 +1,32 @@
 """Trees of arrays on disk: whole or not at all, and never other bits than were saved.
 
 Orbax stores the arrays. It raises for a file that was cut short, and restores one in
-which a bit has changed; so an index of SHA-256 digests lies beside its files.
+which a bit has changed; so an index of SHA-256 digests lies beside its files. By them
+damage is told from files that are whole and cannot be read here.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from cnnlab.errors import UserError
-from cnnlab.training.orbax_arrays import one_line, read_arrays, write_arrays
+from cnnlab.training.orbax_arrays import (
+    PACKAGES,
+    one_line,
+    read_arrays,
+    versions,
+    write_arrays,
+)
 from cnnlab.training.state import variables
 
 PARTIAL = ".partial"
@@ -24,9 +34,16 @@ PARTIAL = ".partial"
 
 _INDEX = "index.json"
 
+# Of a file that is not what was saved; by others it may only not be open to us.
+_DAMAGE = errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO
+
 
 class Damaged(Exception):
     """A checkpoint that is not what was saved; `str()` says why, in one line."""
+
+
+class Unreadable(UserError):
+    """A checkpoint of which no damage is known, and that cannot be read here."""
 
 
 class Index(NamedTuple):
@@ -36,11 +53,13 @@ class Index(NamedTuple):
         arrays: (dtype and shape, digest) of every array, by its path in the tree.
         files: the digests of Orbax's files, by their paths in the folder.
         metadata: what was saved with the arrays.
+        versions: of what wrote the files; empty where that was not kept.
     """
 
     arrays: dict[str, list[str]]
     files: dict[str, str]
     metadata: Any
+    versions: Mapping[str, str] = MappingProxyType({})
 
 
 def params_hash(tree: Any) -> str:
@@ -75,6 +94,7 @@ def save(path: Path, tree: Any, metadata: Any = None) -> None:
             _described(tree),
             {str(file.relative_to(whole)): _digest_of_file(file) for file in files},
             metadata,
+            versions(),
         )._asdict()
         (whole / _INDEX).write_text(json.dumps({**index, "seal": _seal(index)}))
         for inside in (*whole.rglob("*"), whole):
@@ -94,17 +114,13 @@ def restore(path: Path, like: Any = None) -> Any:
 
     Raises:
         UserError: about `workdir`: the tree is not like `like`.
-        Damaged: the arrays are not those that were saved. What Orbax raises, for a
-            checkpoint of earlier versions, which has no index.
+        Unreadable: about `workdir` too: no damage is known, and it cannot be read.
+        Damaged: it is not what was saved.
     """
     path = path.absolute()
     index = read_index(path)
-    if index is None:
-        tree = read_arrays(path)
-        _refuse_other(path, _described(tree), like)
-    else:
-        _refuse_other(path, index.arrays, like)
-        tree = _verified(path, index)
+    _refuse_other(path, index.arrays, like)
+    tree = _verified(path, index)
     if like is None:
         return tree
     arrays = dict(_named(tree))
@@ -122,44 +138,83 @@ def net_of(tree: Mapping[str, Any]) -> dict[str, Any]:
     return variables(net["params"], net.get("batch_stats"))
 
 
-def read_index(path: Path) -> Index | None:
-    """What the checkpoint at `path` says of itself; None where it has no index.
+def read_index(path: Path) -> Index:
+    """What the checkpoint at `path` says of itself.
 
     Raises:
-        Damaged: the index is not what was written.
+        Damaged: the index is missing, or not what was written.
+        Unreadable: it may be, and cannot be read here.
     """
+    with _reading(path, _INDEX):
+        stored = (path / _INDEX).read_bytes()
     try:
-        content = json.loads((path / _INDEX).read_bytes())
+        content = json.loads(stored)
         intact = content.pop("seal") == _seal(content)
-        index = Index(**content)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise Damaged(f"{_INDEX} cannot be read: {one_line(error)}") from error
     if not intact:
         raise Damaged(f"{_INDEX} has changed")
-    return index
+    try:
+        return Index(**content)
+    except TypeError as error:
+        raise Unreadable(
+            "workdir",
+            f"the checkpoint '{path}' was written by another version of cnnlab "
+            f"({one_line(error)})",
+        ) from error
 
 
 def _verified(path: Path, index: Index) -> Any:
     # The files first: a parser may do worse with a damaged one than raise.
     for name, digest in index.files.items():
-        try:
+        with _reading(path, name):
             intact = _digest_of_file(path / name) == digest
-        except OSError as error:
-            raise Damaged(f"{name}: {one_line(error)}") from error
         if not intact:
             raise Damaged(f"{name} has changed")
     try:
         tree = read_arrays(path)
     # Orbax and TensorStore each raise their own.
     except Exception as error:
-        raise Damaged(one_line(error)) from error
+        raise _unreadable(path, index, one_line(error)) from error
     found = _described(tree)
     for name in sorted(index.arrays.keys() | found.keys()):
-        if index.arrays.get(name) != found.get(name):
-            raise Damaged(f"the array {name} has changed")
+        if index.arrays.get(name) == found.get(name):
+            continue
+        reason = f"the array {name} has changed"
+        # Other versions may read the same files otherwise.
+        if index.versions != versions():
+            raise _unreadable(path, index, reason)
+        raise Damaged(reason)
     return tree
+
+
+@contextlib.contextmanager
+def _reading(path: Path, name: str) -> Iterator[None]:
+    """Within it, a file of a checkpoint is read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Damaged(f"{name} is missing") from error
+    except OSError as error:
+        if error.errno in _DAMAGE:
+            raise Damaged(f"{name}: {one_line(error)}") from error
+        raise Unreadable("workdir", f"'{path / name}': {one_line(error)}") from error
+
+
+def _unreadable(path: Path, index: Index, reason: str) -> Unreadable:
+    return Unreadable(
+        "workdir",
+        f"the files of the checkpoint '{path}' are whole, but "
+        f"{_listed(versions())} cannot read what {_listed(index.versions)} wrote "
+        f"({reason}); nothing has been changed",
+    )
+
+
+def _listed(found: Mapping[str, str]) -> str:
+    return " and ".join(
+        f"{package} {found.get(package, 'of an unknown version')}"
+        for package in PACKAGES
+    )
 
 
 def _refuse_other(path: Path, arrays: dict[str, list[str]], like: Any) -> None:

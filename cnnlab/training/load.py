@@ -13,6 +13,7 @@ from cnnlab.models.description import Description
 from cnnlab.training import checkpoint
 from cnnlab.training.evaluation import Images, Logits, predictor
 from cnnlab.training.images_of_run import images_of
+from cnnlab.training.orbax_arrays import one_line
 from cnnlab.training.resident import Scaling
 
 # Options of the model that all arms of a run share, where its configuration has them.
@@ -159,11 +160,9 @@ def _restore(path: Path, params_hash: str | None) -> tuple[dict[str, Any], Scali
         net, scaling = checkpoint.net_of(stored), Scaling(**stored["scaling"])
         digest = checkpoint.params_hash(net["params"])
         whole = params_hash in (None, digest)
-    # Orbax, TensorStore and msgpack each raise their own.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except (checkpoint.Damaged, LookupError, TypeError) as error:
         raise UserError(
-            "workdir", f"the checkpoint '{path}' cannot be read ({reason[:200]})"
+            "workdir", f"the checkpoint '{path}' cannot be read ({one_line(error)})"
         ) from error
     if not whole:
         raise UserError(

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib.metadata
 import logging
 import os
 import re
@@ -11,6 +12,14 @@ from typing import Any
 
 import jax
 import numpy as np
+
+PACKAGES = "orbax-checkpoint", "tensorstore"
+"""What files of arrays are written and read by."""
+
+
+def versions() -> dict[str, str]:
+    """Those of `PACKAGES`."""
+    return {package: importlib.metadata.version(package) for package in PACKAGES}
 
 
 def write_arrays(path: Path, tree: Any) -> None:

@@ -1,7 +1,8 @@
 """The checkpoints of one run: written behind its back, the last few and the best kept.
 
 A step's folder appears when all of it is on the disk, so that a process may end at any
-moment, and a damaged one is passed over for the one before.
+moment, and a damaged one is passed over for the one before. One that is whole, and only
+cannot be read here, is never passed over: nothing is changed then.
 """
 
 import contextlib
@@ -23,6 +24,8 @@ from cnnlab.training import checkpoint
 from cnnlab.training.checkpoint import PARTIAL, Damaged
 from cnnlab.training.orbax_arrays import one_line
 
+_ASIDE = ".aside"
+
 
 class Restored(NamedTuple):
     """What was saved at a step, its arrays NumPy's."""
@@ -30,6 +33,13 @@ class Restored(NamedTuple):
     step: int
     tree: Any
     metadata: Any
+
+
+class Newest(NamedTuple):
+    """The newest intact checkpoint, or None, and what is said of later damaged ones."""
+
+    restored: Restored | None
+    damaged: dict[int, str]
 
 
 class Snapshots:
@@ -97,42 +107,48 @@ class Snapshots:
         self,
         like: Any = None,
         on_damage: Callable[[str], None] = lambda line: None,
-        *,
-        anew: bool = False,
     ) -> Restored | None:
         """The newest checkpoint that is intact; None where there is none at all.
 
         Args:
             like: as in `checkpoint.restore`.
-            on_damage: is told of each damaged one, in a line. They are renamed to
-                `<step>.damaged` where an older one is intact, until saved again.
-            anew: whether all may be damaged: they are renamed then too, and this gives
-                None.
+            on_damage: is told of each damaged one, in a line. They are set aside where
+                an older one is intact: see `set_aside_after`.
 
         Raises:
-            UserError: about `workdir`: every checkpoint is damaged, and `anew` is not
-                set, or one is of another tree.
+            UserError: about `workdir`: every checkpoint is damaged, or one is of
+                another tree, or cannot be read.
         """
-        self.wait()
-        found, damaged = None, {}
-        for step in reversed(self.steps):
-            try:
-                found = self._read(step, like)
-                break
-            except Damaged as error:
-                damaged[step] = error
+        found, damaged = self.newest(like)
         instead = f"; that of step {found.step} is used" if found else ""
-        for step, error in damaged.items():
-            on_damage(self._damage(step, error) + instead)
-        if damaged and found is None and not anew:
+        for line in damaged.values():
+            on_damage(line + instead)
+        if damaged and found is None:
             raise UserError(
                 "workdir",
                 f"every checkpoint in '{self._folder}' is damaged; remove it to begin "
                 "anew",
             )
-        for step in damaged:
-            self._set_aside(step)
+        if found is not None:
+            self.set_aside_after(found.step)
         return found
+
+    def newest(self, like: Any = None, up_to: float = math.inf) -> Newest:
+        """The newest checkpoint of a step up to `up_to` that is intact.
+
+        Nothing on the disk is changed.
+
+        Raises:
+            UserError: about `workdir`: one is of another tree, or cannot be read.
+        """
+        self.wait()
+        damaged = {}
+        for step in reversed([step for step in self.steps if step <= up_to]):
+            try:
+                return Newest(self._read(step, like), damaged)
+            except Damaged as error:
+                damaged[step] = self._damage(step, error)
+        return Newest(None, damaged)
 
     def restore_step(self, step: int, like: Any = None) -> Restored:
         """The checkpoint of `step`.
@@ -153,20 +169,25 @@ class Snapshots:
         except Damaged as error:
             raise UserError("workdir", self._damage(step, error)) from error
 
-    def drop_after(self, step: int) -> None:
-        """Removes the checkpoints of later steps.
+    def set_aside_after(self, step: int) -> None:
+        """Renames the checkpoints of later steps to `<step>.aside`.
+
+        They are removed when one of their step, or of a later one, has been saved.
 
         Raises:
-            UserError: about `workdir`: one cannot be removed.
+            UserError: about `workdir`: one cannot be renamed.
         """
         self.wait()
         for later in [saved for saved in self.steps if saved > step]:
+            aside = self._folder / f"{later}{_ASIDE}"
+            shutil.rmtree(aside, ignore_errors=True)
             try:
-                self._remove(later)
+                os.rename(self._path(later), aside)
             except OSError as error:
                 raise UserError(
                     "workdir", f"'{self._path(later)}': {one_line(error)}"
                 ) from error
+            del self._scores[later]
 
     def __enter__(self) -> "Snapshots":
         return self
@@ -184,9 +205,6 @@ class Snapshots:
     def _path(self, step: int) -> Path:
         return self._folder / str(step)
 
-    def _aside(self, step: int) -> Path:
-        return self._folder / f"{step}.damaged"
-
     def _write(self, step: int, tree: Any, about: dict[str, Any]) -> None:
         try:
             checkpoint.save(self._path(step), tree, about)
@@ -200,7 +218,9 @@ class Snapshots:
                 f"'{self._folder}' ({one_line(error)}); {last}",
             ) from error
         self._scores[step] = about["score"]
-        shutil.rmtree(self._aside(step), ignore_errors=True)
+        for aside in self._folder.glob("*" + _ASIDE):
+            if int(aside.stem) <= step:
+                shutil.rmtree(aside, ignore_errors=True)
         # What cannot be removed now is tried again after the next.
         with contextlib.suppress(OSError):
             self._retire()
@@ -224,24 +244,11 @@ class Snapshots:
 
     def _read(self, step: int, like: Any) -> Restored:
         path = self._path(step)
-        index = checkpoint.read_index(path)
-        if index is None:
-            raise Damaged("its index is missing")
-        tree = checkpoint.restore(path, like)
-        return Restored(step, tree, _about(index)["metadata"])
+        metadata = _about(checkpoint.read_index(path))["metadata"]
+        return Restored(step, checkpoint.restore(path, like), metadata)
 
     def _damage(self, step: int, error: Damaged) -> str:
         return f"the checkpoint of step {step} in '{self._folder}' is damaged ({error})"
-
-    def _set_aside(self, step: int) -> None:
-        shutil.rmtree(self._aside(step), ignore_errors=True)
-        try:
-            os.rename(self._path(step), self._aside(step))
-        except OSError as error:
-            raise UserError(
-                "workdir", f"'{self._path(step)}': {one_line(error)}"
-            ) from error
-        del self._scores[step]
 
     def _stored_score(self, step: int) -> float | None:
         # Whether it is damaged is for `restore` to find out.
@@ -249,9 +256,9 @@ class Snapshots:
             return _about(checkpoint.read_index(self._path(step)))["score"]
 
 
-def _about(index: checkpoint.Index | None) -> dict[str, Any]:
+def _about(index: checkpoint.Index) -> dict[str, Any]:
     """What `save` adds to a tree; `checkpoint.save` alone has added nothing."""
-    return (index and index.metadata) or {"score": None, "metadata": None}
+    return index.metadata or {"score": None, "metadata": None}
 
 
 def _is_checkpoint(path: Path) -> bool:

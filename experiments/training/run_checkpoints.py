@@ -1,6 +1,7 @@
 """The checkpoints of all seeds of a run: saved together, and gone on from together."""
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,7 +110,8 @@ class RunCheckpoints(contextlib.AbstractContextManager):
     ) -> Position | None:
         """The last position that all seeds have whole; None where there is none.
 
-        Checkpoints of later steps are removed: they are made again.
+        Checkpoints of later steps are set aside, as `Snapshots.set_aside_after` does:
+        they are made again.
 
         Args:
             like: states of the same kind, or their shapes.
@@ -119,20 +121,24 @@ class RunCheckpoints(contextlib.AbstractContextManager):
                 as the same steps make it again.
 
         Raises:
-            UserError: they are of another run.
+            UserError: they are of another run, or one that is not damaged cannot be
+                read. Nothing on the disk is changed then.
         """
         likes = [self._tree(state, jax.eval_shape(Totals.none)) for state in like]
-        while True:
-            found = self._restore_alike(likes, on_damage)
-            if None in found:
-                return None
-            lost = self._first_lost(found, needed)
-            if lost is None:
-                break
-            on_damage(f"{lost.message}; the run goes back to make it again")
-            self._drop_after(lost.step - 1)
+        told: dict[str, None] = {}
+        found = self._newest_alike(likes, math.inf, told)
+        while None not in found and (lost := self._first_lost(found, needed)):
+            told[f"{lost.message}; the run goes back to make it again"] = None
+            found = self._newest_alike(likes, lost.step - 1, told)
+        for line in told:
+            on_damage(line)
+        step = -1 if None in found else found[0].step
+        for store in self._stores.values():
+            store.set_aside_after(step)
+        if None in found:
+            return None
         return Position(
-            found[0].step,
+            step,
             [_state(each.tree) for each in found],
             [each.tree["progress"]["totals"] for each in found],
             all(each.metadata["lined"] for each in found),
@@ -173,22 +179,26 @@ class RunCheckpoints(contextlib.AbstractContextManager):
             },
         }
 
-    def _restore_alike(
-        self, likes: Sequence[Any], on_damage: Callable[[str], None]
+    def _newest_alike(
+        self, likes: Sequence[Any], up_to: float, told: dict[str, None]
     ) -> list[Restored | None]:
-        """The last checkpoint of each seed, all of one step or all none."""
+        """The last checkpoint of each seed, all of one step or all none.
+
+        Adds to `told` what is to be said of damage.
+        """
         while True:
-            found = [
-                store.restore(like, on_damage, anew=True)
-                for store, like in zip(self._stores.values(), likes, strict=True)
-            ]
-            for seed, each in zip(self._stores, found, strict=True):
-                self._refuse_other(seed, each)
+            found = []
+            for (seed, store), like in zip(self._stores.items(), likes, strict=True):
+                newest, damaged = store.newest(like, up_to)
+                self._refuse_other(seed, newest)
+                instead = f"; that of step {newest.step} is used" if newest else ""
+                told.update({line + instead: None for line in damaged.values()})
+                found.append(newest)
             steps = {-1 if each is None else each.step for each in found}
             if len(steps) == 1:
                 return found
             # A seed may have to go back further, where others have not come that far.
-            self._drop_after(min(steps))
+            up_to = min(steps)
 
     def _first_lost(
         self,
@@ -203,13 +213,11 @@ class RunCheckpoints(contextlib.AbstractContextManager):
                 continue
             try:
                 store.restore_step(step)
+            except checkpoint.Unreadable:
+                raise
             except UserError as error:
                 lost.append(_Lost(step, seed, error.message))
         return min(lost, default=None)
-
-    def _drop_after(self, step: int) -> None:
-        for store in self._stores.values():
-            store.drop_after(step)
 
     def _refuse_other(self, seed: int, found: Restored | None) -> None:
         if found is None:

@@ -113,6 +113,17 @@ def test_a_missing_checkpoint_is_told(copied):
     assert "\n" not in str(error.value)
 
 
+def test_a_checkpoint_without_digests_is_not_trusted(copied):
+    folder = copied / "checkpoints" / "max_pool" / "seed0"
+    shutil.copytree(folder / "2", folder / "1")
+    for step in (1, 2):
+        (folder / str(step) / "index.json").unlink()
+        with pytest.raises(UserError, match="^workdir: .*index.json is missing") as no:
+            training.load(copied, "max_pool", 0, step)
+        assert f"seed0/{step}' cannot be read" in str(no.value)
+        assert "\n" not in str(no.value)
+
+
 def test_another_nets_checkpoint_is_not_taken_for_it(copied):
     path = copied / "checkpoints" / "max_pool"
     stored = checkpoint.restore(path / "seed0" / "2")

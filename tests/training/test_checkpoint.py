@@ -1,5 +1,10 @@
 """Trees of arrays on disk, and the digest that names parameters."""
 
+import errno
+import importlib.metadata
+import os
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +16,13 @@ from bits import bits
 
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from cnnlab.training.checkpoint import Damaged, params_hash, restore, save
+from cnnlab.training.checkpoint import (
+    Damaged,
+    Unreadable,
+    params_hash,
+    restore,
+    save,
+)
 from cnnlab.training.state import TrainState
 
 
@@ -144,11 +155,84 @@ def test_an_array_that_is_restored_wrong_is_damage(tmp_path, monkeypatch):
             restore(tmp_path / "there")
 
 
-def test_a_checkpoint_of_earlier_versions_is_read(tmp_path):
+def test_files_without_digests_are_not_trusted(tmp_path):
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(tmp_path / "old", tree())
-    assert bits(restore(tmp_path / "old")) == bits(tree())
-    assert bits(restore(tmp_path / "old", tree())) == bits(tree())
+        checkpointer.save(tmp_path / "bare", tree())
+    for like in (None, tree()):
+        with pytest.raises(Damaged, match="^index.json is missing$"):
+            restore(tmp_path / "bare", like)
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def written_by(monkeypatch, path, tree, **versions):
+    """Saves as other versions of what stores arrays would have."""
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "versions", lambda: versions)
+        save(path, tree)
+
+
+def unable(path):
+    raise ValueError("no such\nformat")
+
+
+def test_what_cannot_be_read_is_not_damage_where_its_files_are_whole(
+    tmp_path, monkeypatch
+):
+    other = {"orbax-checkpoint": "0.1.2", "tensorstore": "0.3.4"}
+    written_by(monkeypatch, tmp_path / "there", tree(), **other)
+    before = contents(tmp_path)
+    monkeypatch.setattr(checkpoint, "read_arrays", unable)
+    with pytest.raises(Unreadable, match="^workdir: the files of ") as refused:
+        restore(tmp_path / "there")
+    line = str(refused.value)
+    here = {name: importlib.metadata.version(name) for name in other}
+    for name in other:
+        assert f"{name} {here[name]}" in line and f"{name} {other[name]}" in line
+    assert str(tmp_path / "there") in line and "(no such format)" in line
+    assert "\n" not in line and contents(tmp_path) == before
+    # Where they are not, it is.
+    stored = next(path for path in before if path.name != "index.json")
+    os.truncate(tmp_path / stored, len(before[stored]) - 1)
+    with pytest.raises(Damaged, match=f"{stored.name} has changed"):
+        restore(tmp_path / "there")
+
+
+def test_arrays_that_other_versions_read_otherwise_are_not_damage(
+    tmp_path, monkeypatch
+):
+    written_by(monkeypatch, tmp_path / "there", {"w": np.arange(3.0)}, tensorstore="0")
+    monkeypatch.setattr(checkpoint, "read_arrays", lambda path: {"w": np.ones(3)})
+    with pytest.raises(Unreadable, match="the array w has changed"):
+        restore(tmp_path / "there")
+
+
+@pytest.mark.parametrize(
+    "number, raised",
+    [(errno.EACCES, Unreadable), (errno.EMFILE, Unreadable), (errno.EIO, Damaged)],
+)
+def test_a_file_that_is_not_open_to_us_is_not_damage(
+    tmp_path, monkeypatch, number, raised
+):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    save(tmp_path / "there", {"w": np.ones(3)})
+    for place, name in (
+        (checkpoint, "_digest_of_file"),
+        (pathlib.Path, "read_bytes"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, refuse)
+            with pytest.raises(raised, match=os.strerror(number)):
+                restore(tmp_path / "there")
+    assert bits(restore(tmp_path / "there")) == bits({"w": np.ones(3)})
 
 
 def test_a_save_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

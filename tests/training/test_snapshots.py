@@ -221,7 +221,7 @@ def test_a_file_cut_short_or_missing_is_found(tmp_path):
             assert bits(found.tree) == bits(tree(1))
             assert "checkpoint of step 2 " in line and "that of step 1 is used" in line
             assert "\n" not in line
-            assert names(run) == ["1", "2.damaged"]
+            assert names(run) == ["1", "2.aside"]
 
 
 def damage(folder, step):
@@ -255,15 +255,55 @@ def test_a_run_does_not_begin_anew_where_all_is_damaged(tmp_path):
             snapshots.restore_step(2)
 
 
-def test_a_run_begins_anew_where_that_is_asked_for(tmp_path):
-    damage(saved(tmp_path, 1), 1)
-    said = []
+def test_the_newest_up_to_a_step_is_found_and_nothing_is_touched(tmp_path):
+    damage(saved(tmp_path, 1, 2, 3), 2)
     with Snapshots(tmp_path) as snapshots:
-        assert snapshots.restore(on_damage=said.append, anew=True) is None
-        assert snapshots.steps == ()
-    assert len(said) == 1 and "step 1" in said[0]
-    # What only seems damaged to this version of a library is not lost.
-    assert names(tmp_path) == ["1.damaged"]
+        for up_to, step, damaged in (
+            (9, 3, []),
+            (2, 1, [2]),
+            (1, 1, []),
+            (0, None, []),
+        ):
+            newest = snapshots.newest(tree(0), up_to)
+            assert newest.restored is step or newest.restored.step == step
+            assert list(newest.damaged) == damaged
+            assert all("step 2 " in line for line in newest.damaged.values())
+    assert names(tmp_path) == ["1", "2", "3"]
+
+
+def test_what_is_set_aside_stays_until_the_run_has_come_as_far(tmp_path):
+    saved(tmp_path, 1, 4, 8)
+    with Snapshots(tmp_path) as snapshots:
+        snapshots.set_aside_after(1)
+        assert snapshots.steps == (1,)
+        assert names(tmp_path) == ["1", "4.aside", "8.aside"]
+        for step, kept in (
+            (3, ["1", "3", "4.aside", "8.aside"]),
+            (5, ["3", "5", "8.aside"]),
+            (8, ["5", "8"]),
+        ):
+            snapshots.save(step, tree(step))
+            snapshots.wait()
+            assert names(tmp_path) == kept
+
+
+def test_what_is_whole_and_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    damage(saved(tmp_path, 1, 2, 3), 3)
+    before = {path: path.read_bytes() for path in files(tmp_path)}
+
+    def unable(path):
+        raise KeyError("another format")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "read_arrays", unable)
+        with Snapshots(tmp_path) as snapshots:
+            for call in (snapshots.restore, lambda: snapshots.restore_step(2)):
+                with pytest.raises(UserError, match="/2' are whole, but orbax-") as no:
+                    call()
+                assert "\n" not in str(no.value)
+    assert {path: path.read_bytes() for path in files(tmp_path)} == before
+    found, (line,) = restored(tmp_path)
+    assert found.step == 2 and "checkpoint of step 3 " in line
 
 
 def test_leftovers_of_a_killed_process_go(tmp_path):
