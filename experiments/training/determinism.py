@@ -8,7 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from cnnlab import training
 from cnnlab.diagnostics.program import trace
 from cnnlab.training.state import Totals
 from experiments.harness import numerics
@@ -36,10 +38,24 @@ def unordered_operations(*jobs: Job) -> dict[str, int]:
 
 
 def _of_step(job: Job) -> Counter:
-    data, order = job.data(), job.orders(0)[0]
+    # Shapes alone: the images may fill the device as it is.
     state = jax.eval_shape(lambda: job.start()[0])
-    program = trace(job.task.step, state, Totals.none(), data, order, jnp.int32(0))
+    totals = jax.eval_shape(Totals.none)
+    channel = jax.ShapeDtypeStruct(job.dataset.image_shape[-1:], job.wide)
+    data = training.Resident(
+        _shape(job.dataset.train.images),
+        _shape(job.dataset.train.labels),
+        training.Scaling(channel, channel),
+    )
+    batches = job.steps_per_epoch, job.recipe.batch_size
+    order = jax.ShapeDtypeStruct(batches, jnp.int32)
+    at = jax.ShapeDtypeStruct((), jnp.int32)
+    program = trace(job.task.step, state, totals, data, order, at)
     return Counter(step.operation.name for step in program.steps())
+
+
+def _shape(array: np.ndarray) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype)
 
 
 def note(found: dict[str, int], environment: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,9 @@
 """What of a step has no order of its own."""
 
+import dataclasses
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.extend
@@ -59,6 +61,15 @@ def test_operations_without_an_order_are_counted(model, wanted):
     assert {k: v - loss.get(k, 0) for k, v in found.items() if v != loss.get(k)} == (
         wanted
     )
+
+
+def test_only_the_shapes_of_the_images_are_looked_at():
+    small = job(Stock())
+    images = jax.ShapeDtypeStruct((10**9, 16, 16, 1), np.uint8)
+    labels = jax.ShapeDtypeStruct((10**9,), np.int32)
+    shapes = SimpleNamespace(train=Split(images, labels), image_shape=(16, 16, 1))
+    vast = dataclasses.replace(small, dataset=shapes)
+    assert unordered_operations(vast) == unordered_operations(small)
 
 
 class Plain(nn.Module):
