@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import NamedSharding
 from jaxtyping import Float, Int, UInt8
 
+from cnnlab.training.engines import batches
 from cnnlab.training.objective import losses
 from cnnlab.training.resident import Scaling
 
@@ -49,6 +51,9 @@ class Predictor:
 
     It takes any number of images and works in batches of `batch_size`, by default
     `images_at_once`. Logits depend on it by rounding alone.
+
+    Where `scaling` lies on a mesh of devices, they share every batch evenly along the
+    mesh's first axis; logits depend on their number by rounding alone too.
     """
 
     model: nn.Module
@@ -58,12 +63,16 @@ class Predictor:
 
     def __call__(self, images: Images) -> Logits:
         size = self.batch_size or images_at_once(images.shape[1:])
+        sharing = _sharing(self.scaling)
+        places = size if sharing is None else size + -size % sharing.num_devices
         logits = []
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             # One compiled shape for all: a batch that is short is filled up and cut.
-            missing = size - len(batch)
+            missing = places - len(batch)
             full = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            if sharing is not None:
+                full = jax.device_put(full, sharing)
             scores = _predict(self.model, self.variables, self.scaling, full)
             logits.append(np.asarray(scores)[: len(batch)])
         return np.concatenate(logits)
@@ -111,6 +120,14 @@ def evaluate(
     """The model's score on the images, as `score` has it, and its logits."""
     logits = predictor(model, variables, scaling)(images)
     return score(logits, labels, loss=loss), logits
+
+
+def _sharing(scaling: Scaling | None) -> NamedSharding | None:
+    """How the devices that `scaling` lies on share a batch; None where it is one."""
+    placed = getattr(scaling and scaling.mean, "sharding", None)
+    if not isinstance(placed, NamedSharding) or placed.mesh.size == 1:
+        return None
+    return batches(placed.mesh)
 
 
 # Compiled as one, as each operation by itself takes about as long to compile.

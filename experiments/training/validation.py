@@ -19,7 +19,11 @@ class Validation(NamedTuple):
 def validated(
     job: Job, seed: int, state: TrainState, scaling: training.Scaling
 ) -> Validation | None:
-    """The seed's validation in a state; None where nothing was held out."""
+    """The seed's validation in a state; None where nothing was held out.
+
+    Args:
+        scaling: where it lies on several devices, they share the images.
+    """
     held_out = job.split(seed)[1]
     if not len(held_out):
         return None
