@@ -42,7 +42,7 @@ def stepping(step: Callable, state: Any, *constants: Any) -> Contender:
 
 
 def looping(step: Callable, state: Any, *constants: Any) -> Contender:
-    """As `stepping`, with the steps of a turn in one `lax.scan`."""
+    """As `stepping`, with the steps of a turn in one `lax.fori_loop`."""
     from jax import lax
 
     def many_steps(state, count, *constants):
