@@ -5,11 +5,11 @@ from typing import Any
 
 from cnnlab.errors import UserError
 from experiments.harness import numerics
-from experiments.harness.environment import environment
+from experiments.harness.environment import STORES, environment
 from experiments.harness.workdir import WorkDirectory
 
 # Of a run's environment, what cannot change its bits.
-_BESIDE = "date", "python", "system"
+_BESIDE = "date", "python", "system", *STORES
 _NEEDS = {
     "map": "more than one seed",
     "vmap": "more than one seed",
@@ -39,7 +39,12 @@ def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     if engine not in (None, chosen):
         differences.insert(0, f"seed_engine {engine}, and this is {chosen}")
     unknown = [name for name in here if name not in began]
-    if not differences and not unknown:
+    stores = [
+        f"{name} {began[name]}, and this is {now[name]}"
+        for name in STORES
+        if name in began and began[name] != now[name]
+    ]
+    if not differences and not unknown and not stores:
         return []
     steps = (directory.path / "checkpoints").glob("*/*/*")
     if not any(step.name.isdecimal() for step in steps):
@@ -55,7 +60,7 @@ def refuse_other_rounding(config: Any, directory: WorkDirectory) -> list[str]:
     earlier = described.get("earlier_environments", [])
     earlier = [*earlier, {**began, "seed_engine": engine}]
     directory.describe(environment=now, earlier_environments=earlier)
-    told = [f"the run was begun with {difference}" for difference in differences]
+    told = [f"the run was begun with {each}" for each in (*differences, *stores)]
     if unknown:
         # An earlier version of this did not ask for them.
         told.append(

@@ -1,6 +1,7 @@
 """Training runs that are stopped at every moment, and go on to the same end."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -13,8 +14,10 @@ from small_training import (
     facts,
     interrupt,
     lines,
+    refused,
     run,
     spare,
+    stored,
 )
 
 from cnnlab import training
@@ -357,6 +360,75 @@ def test_a_seed_whose_checkpoints_are_all_damaged_is_told_and_begun_anew(
     ]
     assert "no whole checkpoint is left of every seed; the run begins anew" in told
     assert_same(stopped, results, uninterrupted)
+
+
+def test_a_run_that_begins_anew_keeps_what_is_whole_until_it_has_come_as_far(
+    stopped, monkeypatch, uninterrupted
+):
+    damage(stopped, 1, 8)
+    damage(stopped, 1, 4)
+    seeds = stopped / "checkpoints" / "tiny"
+    whole = contents(seeds / "seed0" / "8")
+    with monkeypatch.context() as patch:
+        patch.setattr(Stepper, "__init__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(stopped)
+    assert sorted(os.listdir(seeds / "seed0")) == ["4.aside", "8.aside"]
+    assert contents(seeds / "seed0" / "8.aside") == whole
+    assert_same(stopped, run(stopped), uninterrupted)
+    assert not list(seeds.glob("*/*.aside"))
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_checkpoint_that_cannot_be_read_here_costs_nothing(
+    stopped, monkeypatch, uninterrupted
+):
+    damage(stopped, 0, 8)
+    before = contents(stopped / "checkpoints")
+    read = checkpoint.read_arrays
+
+    def unable(path):
+        if path.parent.name == "seed1":
+            raise ValueError("written in another format")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "read_arrays", unable)
+        refused(
+            stopped,
+            "workdir: the files of the checkpoint '.*seed1/8' are whole, but "
+            "orbax-checkpoint .* and tensorstore .* cannot read what .* wrote "
+            r"\(written in another format\); nothing has been changed$",
+        )
+    assert contents(stopped / "checkpoints") == before
+    assert_same(stopped, run(stopped), uninterrupted)
+
+
+def test_other_versions_of_what_stores_checkpoints_are_told(
+    stopped, uninterrupted, capsys
+):
+    config = stored(stopped, "config.json")
+    began = config["environment"]
+    here = began["orbax-checkpoint"]
+    began["orbax-checkpoint"] = "0.1.2"
+    (stopped / "config.json").write_text(json.dumps(config))
+    results = run(stopped, progress="lines")
+    told = [line for line in capsys.readouterr().err.splitlines() if "begun" in line]
+    assert told == [
+        f"the run was begun with orbax-checkpoint 0.1.2, and this is {here}"
+    ]
+    assert_same(stopped, results, uninterrupted)
+    config = stored(stopped, "config.json")
+    assert config["environment"]["orbax-checkpoint"] == here
+    (earlier,) = config["earlier_environments"]
+    assert earlier["orbax-checkpoint"] == "0.1.2"
 
 
 def test_seeds_go_back_to_where_all_of_them_were(stopped, uninterrupted):
