@@ -2,46 +2,98 @@
 
 import os
 import shutil
+import signal
 import zlib
 
 import jax
 import pytest
-from small_training import interrupt, run, spare
+from small_training import facts, interrupt, run, spare
 
-from cnnlab import training
 from experiments.harness import compile_cache
+from experiments.harness.preemption import Terminated
+from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
 
 
+def watch(patch, stop=None):
+    """The steps that are made, one to a call; SIGTERM comes with step `stop`."""
+    advance, made = Stepper.advance, []
+
+    def advance_by_one(self, step, count):
+        advance(self, step, 1)
+        made.append(step)
+        if len(made) == stop:
+            signal.raise_signal(signal.SIGTERM)
+        return 1.0
+
+    patch.setattr(Stepper, "advance", advance_by_one)
+    return made
+
+
 @pytest.mark.slow
-def test_a_second_start_compiles_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"validation_fraction": 0.0},
+        {"seed_engine": "map", "optimizer": "adadelta", "patience": 9},
+    ],
+    ids=["loop", "map"],
+)
+def test_a_second_start_compiles_nothing(tmp_path, monkeypatch, changes):
     """Neither one that goes on nor one that has to begin again."""
     monkeypatch.undo()
     workdir = tmp_path / "run"
     folder = workdir / "compile_cache"
     spare(monkeypatch, folder)
     jax.clear_caches()
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "predictor", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run(workdir, validation_fraction=0.0)
-    jax.clear_caches()
-    first = run(workdir, validation_fraction=0.0)
-    # Its nets had only to be scored.
-    assert first["programs_compiled"] is None
-    kept = {path.name for path in folder.glob("*-cache")}
-    # Quick compilations are among them.
-    assert len(kept) > 20
-    for removed in ("results.json", "metrics.jsonl"):
-        (workdir / removed).unlink()
+    # In the middle of the second epoch of four steps.
+    with monkeypatch.context() as patch, pytest.raises(Terminated):
+        watch(patch, stop=6)
+        run(workdir, **changes)
+    assert len(kept(folder)) > 20
+    made = watch(monkeypatch)
+    results = assert_starts_compiled(workdir, changes)
+    assert made == list(range(6, 11))
+    # All that a run takes is there now.
+    programs = kept(folder)
+    for removed in (["results.json"], ["results.json", "metrics.jsonl"]):
+        made.clear()
+        for name in removed:
+            (workdir / name).unlink()
         shutil.rmtree(workdir / "checkpoints")
         (workdir / "checkpoints").mkdir()
-        jax.clear_caches()
-        again = run(workdir, validation_fraction=0.0)
-        assert again["programs_compiled"] == 0 < again["compile_seconds"]
-        assert {path.name for path in folder.glob("*-cache")} == kept
-        (workdir / "metrics.jsonl").touch()
+        assert facts(assert_starts_compiled(workdir, changes)) == facts(results)
+        assert made == list(range(11))
+        assert kept(folder) == programs
+
+
+def assert_starts_compiled(workdir, changes):
+    """The results of what goes on as if in another process."""
+    jax.clear_caches()
+    results = run(workdir, **changes)
+    assert results["programs_compiled"] == 0 < results["compile_seconds"]
+    return results
+
+
+def kept(folder):
+    return {path.name for path in folder.glob("*-cache")}
+
+
+@pytest.mark.slow
+def test_what_no_start_came_to_is_compiled_by_the_next(tmp_path, monkeypatch):
+    """Asked to stop as an epoch ends, a run leaves it to the next one to validate."""
+    monkeypatch.undo()
+    workdir = tmp_path / "run"
+    spare(monkeypatch, workdir / "compile_cache")
+    jax.clear_caches()
+    with monkeypatch.context() as patch, pytest.raises(Terminated):
+        watch(patch, stop=4)
+        run(workdir)
+    jax.clear_caches()
+    made = watch(monkeypatch)
+    assert run(workdir)["programs_compiled"] > 0
+    assert made == list(range(4, 11))
 
 
 def test_a_program_that_was_half_written_is_compiled_again(tmp_path, monkeypatch):
