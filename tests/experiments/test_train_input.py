@@ -18,9 +18,32 @@ from experiments.harness.run_flags import run_usage
 EXAMPLES = 200
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_compiled_already():
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_compiled(monkeypatch):
-    monkeypatch.setattr(jax.stages.Lowered, "compile", None)
+def compiled():
+    """The programs that a test compiles, by whatever way; at its end there are none."""
+    programs = []
+
+    def note(event, seconds, **about):
+        if event == "/jax/core/compile/backend_compile_duration":
+            programs.append(about)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    yield programs
+    jax.monitoring.unregister_event_duration_listener(note)
+    assert programs == []
+
+
+def test_what_is_compiled_is_seen(compiled):
+    jax.jit(lambda x: 3 * x)(np.float32(1))
+    assert len(compiled) == 1
+    jax.jit(lambda x: 5 * x).lower(np.float32(1)).compile()
+    assert len(compiled) == 2
+    compiled.clear()
 
 
 def images(*shape, classes=10):
@@ -37,52 +60,70 @@ def refused(tmp_path, message, **changes):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"recipe": "quik"}, "recipe: unknown recipe 'quik'; choose from .*quick"),
-        ({"recipe": "quick(a=1)"}, "recipe: quick has no option 'a'"),
-        ({"epochs": 0}, "epochs: 0 "),
-        ({"epochs": 3, "steps": 4}, "epochs: 3 and steps 4"),
-        ({"steps": -1}, "steps: -1 is not"),
-        ({"batch_size": 0}, "batch_size: 0 is not"),
-        ({"learning_rate": 0.0}, "learning_rate: 0.0 is not"),
-        ({"learning_rate": float("nan")}, "learning_rate: nan is not"),
-        ({"schedule": "step"}, "schedule: .*choose from constant, cosine"),
-        ({"momentum": 1.0}, "momentum: 1.0 is not"),
-        ({"weight_decay": -1.0}, "weight_decay: -1.0 is not"),
-        ({"clip": -1.0}, "clip: -1.0 is not"),
-        ({"label_smoothing": 1.0}, "label_smoothing: 1.0 is not"),
-        ({"mixup": -0.1}, "mixup: -0.1 is not"),
-        ({"loss": "hinge"}, "loss: 'hinge' is not one of cross_entropy, "),
-        ({"optimizer": "sgd"}, "optimizer: 'sgd' is not one of momentum, "),
-        ({"ema_decay": 1.0}, "ema_decay: 1.0 is not"),
-        ({"accumulate": 3}, "accumulate: 3 is not a divisor of batch_size, 128"),
-        ({"augment": ("flip",)}, "augment: .*unknown augmentation 'flip'; choose from"),
-        ({"augment": "random_flip"}, "augment: 'random_flip' is not a list"),
-        ({"validation_fraction": 1.0}, "validation_fraction: 1.0 is not"),
-        ({"patience": -1}, "patience: -1 is not"),
-        ({"patience": 1, "validation_fraction": 0.0}, "patience: 1 is not 0, and"),
-        ({"dtype": "float16"}, "dtype: 'float16' is not one of float32, bfloat16, "),
-        ({"seeds": 0}, "seeds: 0 is less than 1"),
-        ({"keep": 1}, "keep: 1 is less than 2"),
-        ({"image_size": 0}, "image_size: 0 is less than 1"),
-        ({"train_examples": 0}, "train_examples: 0 is less than 1"),
-        ({"seed_engine": "pmap"}, "seed_engine: 'pmap' is not one of auto, loop, "),
-        ({"profile": "5:5"}, "profile: '5:5' is not START:STOP"),
-        ({"progress": "loud"}, "progress: 'loud' is not one of auto, bar, "),
-        ({"boundary": "loud"}, "boundary: 'loud' is not one of zero, "),
-        ({"model": "lenet6"}, "model: unknown model 'lenet6'; choose from .*lenet5"),
-        ({"model": "lenet5(depth=3)"}, "model: lenet5 has no option 'depth'"),
-        ({"model": "lenet5(pool='max_pool')"}, "model: .* sets pool; use --pool"),
-        ({"model": "lenet5(dtype='bfloat16')"}, "model: .* use --dtype"),
-        ({"pool": "no_pool"}, "pool: .*unknown pool 'no_pool'; choose from .*avg"),
-        ({"downsample": "no_pool"}, "downsample: .*'no_pool'; choose from"),
-        ({"dataset": "mnits"}, "dataset: "),
-    ],
-)
+# What each flag refuses, that flag first.
+WRONG_VALUES = [
+    ({"recipe": "quik"}, "recipe: unknown recipe 'quik'; choose from .*quick"),
+    ({"recipe": "quick(a=1)"}, "recipe: quick has no option 'a'"),
+    ({"epochs": 0}, "epochs: 0 is not a whole number of at least 1; none takes"),
+    ({"epochs": 0, "recipe": "cifar_resnet"}, "epochs: 0 is not"),
+    ({"steps": 0}, "steps: 0 is not a whole number of at least 1; none takes"),
+    ({"steps": 0, "epochs": 3}, "steps: 0 is not"),
+    ({"epochs": 3, "steps": 4}, "epochs: 3 and steps 4"),
+    ({"steps": -1}, "steps: -1 is not"),
+    ({"batch_size": 0}, "batch_size: 0 is not"),
+    ({"learning_rate": 0.0}, "learning_rate: 0.0 is not"),
+    ({"learning_rate": float("nan")}, "learning_rate: nan is not"),
+    ({"schedule": "step"}, "schedule: .*choose from constant, cosine"),
+    ({"momentum": 1.0}, "momentum: 1.0 is not"),
+    ({"weight_decay": -1.0}, "weight_decay: -1.0 is not"),
+    ({"clip": -1.0}, "clip: -1.0 is not"),
+    ({"label_smoothing": 1.0}, "label_smoothing: 1.0 is not"),
+    ({"mixup": -0.1}, "mixup: -0.1 is not"),
+    ({"loss": "hinge"}, "loss: 'hinge' is not one of cross_entropy, "),
+    ({"optimizer": "sgd"}, "optimizer: 'sgd' is not one of momentum, "),
+    ({"ema_decay": 1.0}, "ema_decay: 1.0 is not"),
+    ({"accumulate": 3}, "accumulate: 3 is not a divisor of batch_size, 128"),
+    ({"augment": ("flip",)}, "augment: .*unknown augmentation 'flip'; choose from"),
+    ({"augment": "random_flip"}, "augment: 'random_flip' is not a list"),
+    ({"validation_fraction": 1.0}, "validation_fraction: 1.0 is not"),
+    ({"patience": -1}, "patience: -1 is not"),
+    ({"patience": 1, "validation_fraction": 0.0}, "patience: 1 is not 0, and"),
+    ({"dtype": "float16"}, "dtype: 'float16' is not one of float32, bfloat16, "),
+    ({"seeds": 0}, "seeds: 0 is less than 1"),
+    ({"keep": 1}, "keep: 1 is less than 2"),
+    ({"image_size": 0}, "image_size: 0 is less than 1"),
+    ({"train_examples": 0}, "train_examples: 0 is less than 1"),
+    ({"seed_engine": "pmap"}, "seed_engine: 'pmap' is not one of auto, loop, "),
+    ({"profile": "5:5"}, "profile: '5:5' is not START:STOP"),
+    ({"progress": "loud"}, "progress: 'loud' is not one of auto, bar, "),
+    ({"boundary": "loud"}, "boundary: 'loud' is not one of zero, "),
+    ({"model": "lenet6"}, "model: unknown model 'lenet6'; choose from .*lenet5"),
+    ({"model": "lenet5(depth=3)"}, "model: lenet5 has no option 'depth'"),
+    ({"model": "lenet5(pool='max_pool')"}, "model: .* sets pool; use --pool"),
+    ({"model": "lenet5(dtype='bfloat16')"}, "model: .* use --dtype"),
+    ({"pool": "no_pool"}, "pool: .*unknown pool 'no_pool'; choose from .*avg"),
+    ({"downsample": "no_pool"}, "downsample: .*'no_pool'; choose from"),
+    ({"dataset": "mnits"}, "dataset: "),
+    (
+        {"data_dir": "/nowhere", "dataset": "mnist"},
+        "dataset: 'mnist' is not prepared: looked in /nowhere/mnist; prepare it with",
+    ),
+    ({"pixels": "grey"}, "pixels: 'grey' is not one of standard, unit"),
+    ({"workdir": 3}, "workdir: 3 is not a string"),
+    ({"overwrite": "no"}, "overwrite: 'no' is not a bool"),
+    ({"allow_rounding": 1}, "allow_rounding: 1 is not a bool"),
+    ({"tensorboard": "yes"}, "tensorboard: 'yes' is not a bool"),
+]
+
+
+@pytest.mark.parametrize("change, message", WRONG_VALUES)
 def test_a_wrong_value_is_named_by_its_flag(tmp_path, change, message):
     refused(tmp_path, message, **change)
+
+
+def test_every_flag_has_a_value_that_it_refuses():
+    tried = {next(iter(change)) for change, _ in WRONG_VALUES}
+    assert tried == {item.name for item in dataclasses.fields(train.Config)}
 
 
 @pytest.mark.parametrize(
