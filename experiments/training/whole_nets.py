@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnnlab.errors import UserError
+from cnnlab.training.checkpoint import Unreadable
 from experiments.training.run_checkpoints import RunCheckpoints
 
 
@@ -12,14 +13,19 @@ def fault_of_nets(
 ) -> str | None:
     """Why the first net that is missing or damaged is; None where all are whole.
 
-    What the file system refuses is found by then: `checkpoints` are open.
+    What the file system refuses is found before: `checkpoints` are open.
 
     Args:
         records: of the seeds, as `TrainingRun.train` gives them.
+
+    Raises:
+        Unreadable: a net may be whole, and cannot be read here.
     """
     for record in records:
         try:
             checkpoints.net(record["seed"], record["steps"])
+        except Unreadable:
+            raise
         except UserError as error:
             return error.message
     return None
