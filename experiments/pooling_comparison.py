@@ -16,6 +16,7 @@ one line, 130 Ctrl-C, 143 SIGTERM.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from experiments.comparing import experiment
 from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
+from experiments.harness.first_step import process_began
 from experiments.harness.refusals import refuse_below
 from experiments.harness.run_flags import run_usage
 
@@ -85,8 +87,11 @@ class Config(ComparisonFlags):
             )
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, began: float | None = None) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
 
     Raises:
         UserError: a field that cannot be used, data that cannot be read, or a work
@@ -95,6 +100,7 @@ def run(config: Config) -> dict[str, Any]:
     """
     return experiment.run(
         config,
+        began,
         measures=lambda: _measures(config),
         compared=_COMPARED if config.reach else (),
     )
@@ -102,7 +108,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
-    terminal.main(config, run)
+    terminal.main(config, functools.partial(run, began=process_began()))
 
 
 def _measures(config: Config) -> list:

@@ -18,6 +18,7 @@ layers can exploit absolute spatial location", https://arxiv.org/abs/2003.07064.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from experiments.comparing import experiment
 from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
+from experiments.harness.first_step import process_began
 from experiments.harness.run_flags import run_usage
 
 # The net's options, and what convolutions see beyond the image.
@@ -89,8 +91,11 @@ class Config(ComparisonFlags):
         super().validate()
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, began: float | None = None) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
 
     Raises:
         UserError: a flag that cannot be used, or a work directory that cannot be
@@ -99,6 +104,7 @@ def run(config: Config) -> dict[str, Any]:
     """
     return experiment.run(
         config,
+        began,
         measures=lambda: [_elsewhere()],
         compared=("elsewhere_accuracy",),
         more=_more,
@@ -108,7 +114,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def main(config: Config) -> None:
     """Runs, and prints the tables and where the report is."""
-    terminal.main(config, run)
+    terminal.main(config, functools.partial(run, began=process_began()))
 
 
 def _elsewhere():

@@ -30,6 +30,7 @@ time of a step of all_cnn_c (1.3 seconds).
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -38,6 +39,7 @@ from experiments.comparing import experiment
 from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
+from experiments.harness.first_step import process_began
 from experiments.harness.refusals import refuse_below
 from experiments.harness.run_flags import run_usage
 
@@ -165,8 +167,11 @@ def names_of(variant: str, nets: Sequence[str] = NETS) -> list[str]:
     return [f"{net}_{variant}" for net in nets]
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, began: float | None = None) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
 
     Raises:
         UserError: a field that cannot be used, data that cannot be read, or a work
@@ -175,6 +180,7 @@ def run(config: Config) -> dict[str, Any]:
     """
     return experiment.run(
         config,
+        began,
         measures=lambda: _measures(config),
         compared=_COMPARED,
         more=_more,
@@ -184,7 +190,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def main(config: Config) -> None:
     """Runs, and prints the table, what is resolved, and where the report is."""
-    terminal.main(config, run)
+    terminal.main(config, functools.partial(run, began=process_began()))
 
 
 def _measures(config: Config) -> list:

@@ -29,6 +29,7 @@ from experiments.comparing import experiment
 from experiments.comparing.arm import Arm
 from experiments.comparing.comparison_flags import ComparisonFlags
 from experiments.harness import flags, terminal
+from experiments.harness.first_step import process_began
 from experiments.harness.refusals import refuse_below
 from experiments.harness.run_flags import run_usage
 from experiments.invariance import arms
@@ -156,8 +157,11 @@ class Config(ComparisonFlags):
             refuse_unfit(model, image_shape, with_budget=self.budget_examples > 0)
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, began: float | None = None) -> dict[str, Any]:
     """The content of results.json, from the work directory where it is finished.
+
+    Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
 
     Raises:
         UserError: a field that cannot be used, data that cannot be read, or a work
@@ -166,6 +170,7 @@ def run(config: Config) -> dict[str, Any]:
     """
     return experiment.run(
         config,
+        began,
         measures=functools.partial(_measures, config),
         compared=_MOVED,
         more=functools.partial(_more, config),
@@ -175,7 +180,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def main(config: Config) -> None:
     """Runs, and prints the table and where the report is."""
-    terminal.main(config, run)
+    terminal.main(config, functools.partial(run, began=process_began()))
 
 
 def _measures(config: Config) -> list:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def run(
     config: ComparisonFlags,
+    began: float | None = None,
     *,
     measures: Callable[[], Sequence["Measure"]] = tuple,
     compared: Sequence[str] = (),
@@ -29,6 +30,7 @@ def run(
     """The content of results.json, from the work directory where it is finished.
 
     Args:
+        began: from when the first step is timed, by `time.perf_counter`; None is now.
         measures: gives what is asked of every trained net, once it is needed.
         compared: numbers that the measures give of every net, by name, that arms are
             compared in as they are in test accuracy.
@@ -43,11 +45,12 @@ def run(
             directory that cannot be written.
         Terminated: SIGTERM came; everything is stored.
     """
-    began = time.perf_counter()
     config = flags.checked(config)
     stored = stored_results(config)
     if stored is not None:
         return stored
+    if began is None:
+        began = time.perf_counter()
     numerics.ask_for_one_order()
     if config.dtype == "float64":
         import jax
