@@ -5,21 +5,25 @@ which a bit has changed; so an index of SHA-256 digests lies beside its files. B
 damage is told from files that are whole and cannot be read here.
 """
 
-import contextlib
-import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from cnnlab.errors import UserError
+from cnnlab.training.checkpoint_index import (
+    Damaged,
+    Index,
+    Unreadable,
+    read_index,
+    reading,
+    write_index,
+)
 from cnnlab.training.orbax_arrays import (
     PACKAGES,
     one_line,
@@ -31,35 +35,6 @@ from cnnlab.training.state import variables
 
 PARTIAL = ".partial"
 """What the name of a folder ends with while it is being written or removed."""
-
-_INDEX = "index.json"
-
-# Of a file that is not what was saved; by others it may only not be open to us.
-_DAMAGE = errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO
-
-
-class Damaged(Exception):
-    """A checkpoint that is not what was saved; `str()` says why, in one line."""
-
-
-class Unreadable(UserError):
-    """A checkpoint of which no damage is known, and that cannot be read here."""
-
-
-class Index(NamedTuple):
-    """What a checkpoint says of itself.
-
-    Attributes:
-        arrays: (dtype and shape, digest) of every array, by its path in the tree.
-        files: the digests of Orbax's files, by their paths in the folder.
-        metadata: what was saved with the arrays.
-        versions: of what wrote the files; empty where that was not kept.
-    """
-
-    arrays: dict[str, list[str]]
-    files: dict[str, str]
-    metadata: Any
-    versions: Mapping[str, str] = MappingProxyType({})
 
 
 def params_hash(tree: Any) -> str:
@@ -95,8 +70,8 @@ def save(path: Path, tree: Any, metadata: Any = None) -> None:
             {str(file.relative_to(whole)): _digest_of_file(file) for file in files},
             metadata,
             versions(),
-        )._asdict()
-        (whole / _INDEX).write_text(json.dumps({**index, "seal": _seal(index)}))
+        )
+        write_index(whole, index)
         for inside in (*whole.rglob("*"), whole):
             _flush(inside)
         _replace(path, whole, scratch / "replaced")
@@ -138,36 +113,10 @@ def net_of(tree: Mapping[str, Any]) -> dict[str, Any]:
     return variables(net["params"], net.get("batch_stats"))
 
 
-def read_index(path: Path) -> Index:
-    """What the checkpoint at `path` says of itself.
-
-    Raises:
-        Damaged: the index is missing, or not what was written.
-        Unreadable: it may be, and cannot be read here.
-    """
-    with _reading(path, _INDEX):
-        stored = (path / _INDEX).read_bytes()
-    try:
-        content = json.loads(stored)
-        intact = content.pop("seal") == _seal(content)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise Damaged(f"{_INDEX} cannot be read: {one_line(error)}") from error
-    if not intact:
-        raise Damaged(f"{_INDEX} has changed")
-    try:
-        return Index(**content)
-    except TypeError as error:
-        raise Unreadable(
-            "workdir",
-            f"the checkpoint '{path}' was written by another version of cnnlab "
-            f"({one_line(error)})",
-        ) from error
-
-
 def _verified(path: Path, index: Index) -> Any:
     # The files first: a parser may do worse with a damaged one than raise.
     for name, digest in index.files.items():
-        with _reading(path, name):
+        with reading(path, name):
             intact = _digest_of_file(path / name) == digest
         if not intact:
             raise Damaged(f"{name} has changed")
@@ -186,19 +135,6 @@ def _verified(path: Path, index: Index) -> Any:
             raise _unreadable(path, index, reason)
         raise Damaged(reason)
     return tree
-
-
-@contextlib.contextmanager
-def _reading(path: Path, name: str) -> Iterator[None]:
-    """Within it, a file of a checkpoint is read."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise Damaged(f"{name} is missing") from error
-    except OSError as error:
-        if error.errno in _DAMAGE:
-            raise Damaged(f"{name}: {one_line(error)}") from error
-        raise Unreadable("workdir", f"'{path / name}': {one_line(error)}") from error
 
 
 def _unreadable(path: Path, index: Index, reason: str) -> Unreadable:
@@ -257,10 +193,6 @@ def _digest(array: np.ndarray) -> str:
 def _digest_of_file(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _seal(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _replace(path: Path, new: Path, replaced: Path) -> None:

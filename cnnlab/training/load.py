@@ -11,6 +11,7 @@ from cnnlab import run_layout
 from cnnlab.errors import UserError
 from cnnlab.models.description import Description
 from cnnlab.training import checkpoint
+from cnnlab.training.checkpoint_index import Damaged
 from cnnlab.training.evaluation import Images, Logits, predictor
 from cnnlab.training.images_of_run import images_of
 from cnnlab.training.orbax_arrays import one_line
@@ -160,7 +161,7 @@ def _restore(path: Path, params_hash: str | None) -> tuple[dict[str, Any], Scali
         net, scaling = checkpoint.net_of(stored), Scaling(**stored["scaling"])
         digest = checkpoint.params_hash(net["params"])
         whole = params_hash in (None, digest)
-    except (checkpoint.Damaged, LookupError, TypeError) as error:
+    except (Damaged, LookupError, TypeError) as error:
         raise UserError(
             "workdir", f"the checkpoint '{path}' cannot be read ({one_line(error)})"
         ) from error

@@ -21,7 +21,8 @@ import numpy as np
 
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from cnnlab.training.checkpoint import PARTIAL, Damaged
+from cnnlab.training.checkpoint import PARTIAL
+from cnnlab.training.checkpoint_index import Damaged, Index, read_index
 from cnnlab.training.orbax_arrays import one_line
 
 _ASIDE = ".aside"
@@ -244,7 +245,7 @@ class Snapshots:
 
     def _read(self, step: int, like: Any) -> Restored:
         path = self._path(step)
-        metadata = _about(checkpoint.read_index(path))["metadata"]
+        metadata = _about(read_index(path))["metadata"]
         return Restored(step, checkpoint.restore(path, like), metadata)
 
     def _damage(self, step: int, error: Damaged) -> str:
@@ -253,10 +254,10 @@ class Snapshots:
     def _stored_score(self, step: int) -> float | None:
         # Whether it is damaged is for `restore` to find out.
         with contextlib.suppress(Damaged):
-            return _about(checkpoint.read_index(self._path(step)))["score"]
+            return _about(read_index(self._path(step)))["score"]
 
 
-def _about(index: checkpoint.Index) -> dict[str, Any]:
+def _about(index: Index) -> dict[str, Any]:
     """What `save` adds to a tree; `checkpoint.save` alone has added nothing."""
     return index.metadata or {"score": None, "metadata": None}
 

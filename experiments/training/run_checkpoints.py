@@ -12,6 +12,7 @@ from cnnlab import training
 from cnnlab.errors import UserError
 from cnnlab.run_layout import checkpoints
 from cnnlab.training import checkpoint
+from cnnlab.training.checkpoint_index import Unreadable
 from cnnlab.training.snapshots import Restored, Snapshots
 from cnnlab.training.state import Totals, TrainState
 from experiments.harness.workdir import WorkDirectory
@@ -213,7 +214,7 @@ class RunCheckpoints(contextlib.AbstractContextManager):
                 continue
             try:
                 store.restore_step(step)
-            except checkpoint.Unreadable:
+            except Unreadable:
                 raise
             except UserError as error:
                 lost.append(_Lost(step, seed, error.message))

@@ -16,13 +16,8 @@ from bits import bits
 
 from cnnlab.errors import UserError
 from cnnlab.training import checkpoint
-from cnnlab.training.checkpoint import (
-    Damaged,
-    Unreadable,
-    params_hash,
-    restore,
-    save,
-)
+from cnnlab.training.checkpoint import params_hash, restore, save
+from cnnlab.training.checkpoint_index import Damaged, Unreadable
 from cnnlab.training.state import TrainState
 
 
