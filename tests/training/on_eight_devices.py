@@ -5,9 +5,11 @@ import many_seeds
 import numpy as np
 import optax
 import tiny
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 from many_seeds import BATCH_SIZE, LONG, ONE_STEP, STEPS
 
-from cnnlab.training import Method
+from cnnlab.training import Method, evaluation, predictor
 from cnnlab.training.engines import Engine, Task, data_mesh, seed_mesh
 
 
@@ -56,6 +58,28 @@ def spread_seeds():
         np.testing.assert_allclose(totals[seed].loss, sums.loss, rtol=1e-5)
 
 
+def shared_validation():
+    """500 images at once, which eight devices do not share evenly."""
+    model, data = tiny.Net(normalised=True), tiny.data()
+    variables = tiny.train(model, epochs=1).variables
+    images = np.resize(tiny.split().images, (501, *tiny.split().images.shape[1:]))
+    wanted = predictor(model, variables, data.scaling)(images)
+    on_all = jax.device_put(data.scaling, NamedSharding(data_mesh(BATCH_SIZE), P()))
+    predict, shares = evaluation._predict, []
+
+    def watched(model, variables, scaling, batch):
+        shares.append([shard.data.shape[0] for shard in batch.addressable_shards])
+        return predict(model, variables, scaling, batch)
+
+    evaluation._predict = watched
+    try:
+        found = predictor(model, variables, on_all)(images)
+    finally:
+        evaluation._predict = predict
+    assert shares == [[63] * 8] * 2, shares
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
 def refused_batches():
     try:
         data_mesh(12)
@@ -69,6 +93,7 @@ if __name__ == "__main__":
     assert len(jax.devices()) == 8
     refused_batches()
     spread_seeds()
+    shared_validation()
     shared_pieces_of_batches()
     shared_batches_in_float32()
     shared_batches_in_float64()
