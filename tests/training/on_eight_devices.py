@@ -1,5 +1,7 @@
 """What eight devices have to give; a program of its own, as JAX counts them once."""
 
+import dataclasses
+
 import jax
 import many_seeds
 import numpy as np
@@ -13,28 +15,42 @@ from cnnlab.training import Method, evaluation, predictor
 from cnnlab.training.engines import Engine, Task, data_mesh, seed_mesh
 
 
-def shared(task):
+def shared(task, engine="loop"):
     """The engine whose batches all devices share."""
     mesh = data_mesh(BATCH_SIZE)
     assert mesh.size == 8
-    return Engine(
-        "loop",
-        Task(task.model, task.optimizer, task.method, task.augment, mesh),
-        many_steps=False,
-    )
+    return Engine(engine, dataclasses.replace(task, data_mesh=mesh), many_steps=False)
 
 
-def shared_batches_in_float64():
+def assert_long_runs_agree(engine, seeds, judged):
+    """In float64, every array of a state after all steps, to 1e-8."""
     with jax.enable_x64(True):
-        (state,), _ = many_seeds.together(shared(LONG), STEPS, "float64", seeds=1)
-        wanted, _ = many_seeds.alone(LONG, 0, STEPS, "float64")
-        many_seeds.assert_same_state(state, wanted)
+        states, totals = many_seeds.together(engine, STEPS, "float64", seeds=seeds)
+        for seed in judged:
+            wanted, sums = many_seeds.alone(LONG, seed, STEPS, "float64")
+            # Of all images of a batch, not of a device's.
+            assert wanted.batch_stats
+            assert states[seed].step == STEPS
+            many_seeds.assert_same_state(states[seed], wanted)
+            np.testing.assert_allclose(totals[seed].loss, sums.loss, rtol=1e-5)
 
 
-def shared_batches_in_float32():
-    states, totals = many_seeds.together(shared(ONE_STEP), 1, "float32", seeds=1)
-    wanted = many_seeds.alone(ONE_STEP, 0, 1, "float32")
-    many_seeds.assert_same_first_step((states[0], totals[0]), wanted, 0)
+def assert_first_steps_agree(engine, seeds, judged):
+    """In float32, the first loss to 1e-6 and its gradient to 1e-5 of the norm."""
+    states, totals = many_seeds.together(engine, 1, "float32", seeds=seeds)
+    for seed in judged:
+        wanted = many_seeds.alone(ONE_STEP, seed, 1, "float32")
+        many_seeds.assert_same_first_step((states[seed], totals[seed]), wanted, seed)
+
+
+def shared_batches():
+    assert_long_runs_agree(shared(LONG), 1, [0])
+    assert_first_steps_agree(shared(ONE_STEP), 1, [0])
+
+
+def shared_batches_of_seeds_side_by_side():
+    assert_long_runs_agree(shared(LONG, "vmap"), 2, [0, 1])
+    assert_first_steps_agree(shared(ONE_STEP, "vmap"), 2, [0, 1])
 
 
 def shared_pieces_of_batches():
@@ -48,14 +64,8 @@ def spread_seeds():
     assert seed_mesh(6).size == 6
     assert seed_mesh(16).size == 8
     # Two seeds on each of eight devices.
-    task = Task(tiny.SoftmaxRegression(), optax.sgd(0.1), Method(ema_decay=0.9))
-    states, totals = many_seeds.together(
-        Engine("devices", task, many_steps=True), 4, "float32", seeds=16
-    )
-    for seed in (0, 1, 15):
-        wanted, sums = many_seeds.alone(task, seed, 4, "float32")
-        many_seeds.assert_same_state(states[seed], wanted, 1e-5)
-        np.testing.assert_allclose(totals[seed].loss, sums.loss, rtol=1e-5)
+    assert_long_runs_agree(Engine("devices", LONG, many_steps=False), 16, [0, 1, 15])
+    assert_first_steps_agree(Engine("devices", ONE_STEP, many_steps=True), 8, [0, 7])
 
 
 def shared_validation():
@@ -95,6 +105,6 @@ if __name__ == "__main__":
     spread_seeds()
     shared_validation()
     shared_pieces_of_batches()
-    shared_batches_in_float32()
-    shared_batches_in_float64()
+    shared_batches()
+    shared_batches_of_seeds_side_by_side()
     print("all of it")
