@@ -21,6 +21,7 @@ from experiments import benchmark
 from experiments.benchmark import Config
 from experiments.benchmarking import networks, runs
 from experiments.benchmarking.timing import Contender, interleaved, looping, stepping
+from experiments.harness import compile_cache
 from experiments.training.job import Job
 
 SMALL = Config(batch_size=2, rounds=1, only="max_pool 2x2/2, 28x28x32")
@@ -53,12 +54,17 @@ def test_a_suite_has_its_rows(suite, rows):
     "suite, batch_size, contenders",
     [
         ("epoch", 4, {"ours", "bare steps"}),
+        ("checkpoint", 4, {"ours", "without"}),
         ("seeds", 8, {"ours", "loop", "map", "vmap"}),
     ],
 )
-def test_a_suite_of_training_times_its_contenders(suite, batch_size, contenders):
+def test_a_suite_of_training_times_its_contenders(
+    suite, batch_size, contenders, programs
+):
     config = Config(suite=suite, rounds=1, batch_size=batch_size, only="LeNet-5")
-    (row,) = benchmark.run(config)
+    # Every turn is a run of its own.
+    with compile_cache.kept_in(programs):
+        (row,) = benchmark.run(config)
     assert contenders <= set(row["milliseconds"])
     assert min(row["milliseconds"].values()) > 0
 

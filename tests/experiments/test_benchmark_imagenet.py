@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import pytest
 
 from cnnlab.models import create_model
+from cnnlab.training import devices
 from experiments import benchmark
 from experiments.benchmarking import chart, imagenet
+from experiments.benchmarking.timing import Contender
 
 
 @pytest.mark.peer
@@ -28,6 +30,65 @@ def test_torchs_resnet50_has_the_parameters_and_the_multiply_accumulates_of_ours
         theirs(images)
     # A multiplication and an addition each.
     assert counter.get_total_flops() == 2 * imagenet.macs(64)
+
+
+SMALL = benchmark.Config(
+    suite="imagenet", peers=(), rounds=1, batch_size=2, image_size=32
+)
+
+
+@pytest.mark.slow
+def test_our_steps_of_resnet50_are_timed():
+    (row,) = benchmark.run(SMALL)
+    assert row["name"] == "a step of resnet50, 2 images of 32x32x3, bfloat16"
+    seconds = row["milliseconds"]["ours"] / 1e3
+    assert row["images_per_second"]["ours"] == pytest.approx(2 / seconds)
+    assert row["compile_seconds"]["ours"] > 0
+    if not devices.loops_are_fast(devices.platform()):
+        assert set(row["milliseconds"]) == {"ours"}
+
+
+def test_our_steps_of_resnet50_are_those_of_its_recipe():
+    """In shapes, as a CPU takes long to compile them."""
+    taken = {}
+
+    def how(step, state, *batch):
+        taken.update(before=state, after=jax.eval_shape(step, state, *batch))
+        return Contender(lambda steps: None)
+
+    imagenet._step_of(2, "bfloat16", 32, how)
+    before, after = taken["before"], taken["after"]
+    # What a step gives, the next one takes.
+    assert jax.tree.map(of_kind, before) == jax.tree.map(of_kind, after)
+    kinds = {leaf.dtype for leaf in jax.tree.leaves((after.params, after.batch_stats))}
+    assert kinds == {jnp.dtype("float32")}
+    assert before.params["Dense_0"]["kernel"].shape == (2048, 1000)
+
+
+def of_kind(leaf):
+    return leaf.shape, leaf.dtype
+
+
+@pytest.mark.peer
+def test_torchs_steps_of_resnet50_move_all_that_can_move(monkeypatch):
+    torch = pytest.importorskip("torch", reason="the extra `bench` is not installed")
+    from experiments.benchmarking import torch_networks, torch_peers
+
+    made, build = [], torch_networks.ResNet50
+
+    def kept():
+        made.append(build())
+        return made[-1]
+
+    monkeypatch.setattr(torch_networks, "ResNet50", kept)
+    contender = torch_peers.imagenet(2, "float32", 32, compile=False)
+    (model,) = made
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    contender.run(2)
+    after = model.state_dict()
+    still = {name for name in before if torch.equal(before[name], after[name])}
+    assert still == set()
+    assert all(value.isfinite().all() for value in after.values())
 
 
 def test_rates_of_resnet50_follow_from_its_published_cost(monkeypatch):
