@@ -207,15 +207,13 @@ COMMAND += ["--image_size=16", "--batch_size=30", "--seeds=2", "--seed_engine=vm
 COMMAND += ["--epochs=400", "--dtype=float64", "--tensorboard", "--profile=4:5"]
 
 
-def test_the_program_is_terminated_and_goes_on(tmp_path):
-    """As it is, with nothing spared."""
-    workdir, told = tmp_path / "run", tmp_path / "told"
-    command = [*COMMAND, f"--workdir={workdir}", "--progress=lines"]
+def terminated(command, workdir, told, least):
+    """What the program says that is terminated when so many steps are stored."""
     with open(told, "w") as file:
         process = subprocess.Popen(command, stderr=file)
     # Of the last few that are kept, the one of a step may come and go unseen.
     while process.poll() is None and not any(
-        path.name.isdecimal() and int(path.name) >= 6
+        path.name.isdecimal() and int(path.name) >= least
         for path in (workdir / "checkpoints").glob("*/*/*")
     ):
         time.sleep(0.01)
@@ -224,15 +222,28 @@ def test_the_program_is_terminated_and_goes_on(tmp_path):
         assert process.wait(GRACE) == 143
     finally:
         process.kill()
+    return told.read_text().splitlines()
+
+
+def test_the_program_is_terminated_and_goes_on(tmp_path):
+    """As it is, with nothing spared."""
+    workdir, told = tmp_path / "run", tmp_path / "told"
+    command = [*COMMAND, f"--workdir={workdir}", "--progress=lines"]
     # A slow machine tells of its progress before.
-    assert re.fullmatch(
-        r"terminated at step [\d,]+ of 1,200, which is stored; the same command goes "
+    *_, last = terminated(command, workdir, told, least=6)
+    stored = re.fullmatch(
+        r"terminated at step ([\d,]+) of 1,200, which is stored; the same command goes "
         r"on",
-        told.read_text().splitlines()[-1],
-    )
+        last,
+    )[1]
     assert any((workdir / "profile").rglob("*.xplane.pb"))
     assert any((workdir / "tensorboard").rglob("*tfevents*"))
     tree = checkpoint.restore(
         max((workdir / "checkpoints/lenet5/seed1").iterdir(), key=lambda p: int(p.name))
     )
     assert tree["params"]["Dense_0"]["kernel"].dtype == np.float64
+    more = int(stored.replace(",", "")) + 6
+    again = terminated(command, workdir, told, least=more)
+    assert f"goes on from step {stored} of 1,200" in again
+    (first_step,) = [line for line in again if line.startswith("the first step ended")]
+    assert first_step.endswith(", for which 0 programs had to be compiled")
