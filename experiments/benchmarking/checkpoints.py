@@ -9,7 +9,8 @@ from experiments.benchmarking.timing import Row
 
 def rows(batch_size: int) -> Iterator[Row]:
     """A run's epoch with its checkpoint, and that of the same run without."""
-    for name, job in runs.settings(batch_size):
+    # Seconds long: an epoch of half a second is none that is stored.
+    for name, job in runs.settings(batch_size, times=4):
         made = functools.partial(runs.contender, job)
         yield (
             f"{name}, and its checkpoint",

@@ -30,9 +30,14 @@ class Setting(NamedTuple):
     job: Job
 
 
-def settings(batch_size: int) -> Iterator[Setting]:
-    """LeNet-5, whose steps are short, and ResNet-20 in few steps, on drawn images."""
-    for model, name, steps in (("lenet5", "LeNet-5", 31), ("resnet20", "ResNet-20", 4)):
+def settings(batch_size: int, times: int = 1) -> Iterator[Setting]:
+    """LeNet-5, whose steps are short, and ResNet-20 in few steps, on drawn images.
+
+    Args:
+        times: so many times as long an epoch.
+    """
+    for model, name, few in (("lenet5", "LeNet-5", 31), ("resnet20", "ResNet-20", 4)):
+        steps = few * times
         dataset = data.load(
             "glyphs", train_examples=steps * batch_size, test_examples=1
         )
