@@ -8,7 +8,7 @@ refutes would be wrong; where it claims fewer, the table says why. Where it clai
 none can be refuted, and none is computed but with --unclaimed. Nothing is trained.
 
 Images are the smallest in which a model's largest stride goes twice, and dense layers
-between the maps and the scores have 32 features. On two cores the default takes some
+between the maps and the scores have 32 features. On two cores the default takes about
 half an hour. A run may be stopped at any moment, and the same command goes on. Exit
 codes: 0 finished, 2 something to mend, in one line, 130 Ctrl-C, 143 SIGTERM.
 
