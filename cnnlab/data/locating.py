@@ -19,17 +19,19 @@ def find(name: str, data_dir: str | None = None) -> Path:
     """The folder of the set's highest prepared version.
 
     Raises:
-      UserError: a set that is unknown or not prepared.
+      UserError: a set that is unknown or not prepared, or no such `data_dir`.
     """
     root = resolve_data_dir(data_dir)
     folder = newest_version(root, name)
     if folder is not None:
         return folder
     check_registered(name, root)
+    command = f"prepare it with: {prepare_command(name, root)}"
+    if data_dir and not root.is_dir():
+        told = f"{data_dir!r} is not a folder; for {name}, {command}"
+        raise UserError("data_dir", told)
     raise UserError(
-        "dataset",
-        f"{name!r} is not prepared: looked in {root / name}; "
-        f"prepare it with: {prepare_command(name, root)}",
+        "dataset", f"{name!r} is not prepared: looked in {root / name}; {command}"
     )
 
 

@@ -1,6 +1,5 @@
 """report.html: the question, its answer, the evidence, and how to make it again."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from cnnlab.reporting import (
     answers,
     figures,
+    footer,
     own_tables,
     page,
     sections,
@@ -110,24 +110,9 @@ def page_of(results: Mapping, shown: Sequence[tuple[str, str]]) -> str:
         sections.when_moved(results),
         sections.at_equal_cost(results),
         _choice(results),
-        page.element("h2", "Make it again"),
-        page.command(results["command"]),
-        page.element("p", f"The run took {_duration(results['seconds'])}.", "context"),
-        _recipe(results),
-        page.element("h2", "Configuration"),
-        page.facts(_texts(results.get("config", {}), results["config_hash"])),
-        page.element("h2", "Environment"),
-        page.facts(_texts(results["environment"])),
+        *footer.of_run(results),
     ]
     return page.document(results["question"], parts)
-
-
-def _recipe(results: Mapping) -> str:
-    """How the nets were trained, where the configuration says it only in part."""
-    if not results.get("recipe"):
-        return ""
-    heading = page.element("h2", "Recipe")
-    return "\n".join([heading, page.facts(_texts(results["recipe"]))])
 
 
 def _unfinished(results: Mapping) -> str:
@@ -222,20 +207,6 @@ def _caption(name: str, results: Mapping, metrics: Sequence[Mapping]) -> str:
         "spaced whatever their values. Arms are set side by side at a rate; a ring "
         f"marks the rate that the arm took.{bars}{one}"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"
-
-
-def _texts(entries: Mapping, config_hash: str | None = None) -> dict[str, str]:
-    texts = {
-        str(name): value if isinstance(value, str) else json.dumps(value, default=str)
-        for name, value in entries.items()
-    }
-    return texts if config_hash is None else texts | {"hash": config_hash}
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -68,3 +68,10 @@ def listed(words: Sequence[str]) -> str:
 def seeds(number: int) -> str:
     """The number with its noun: "one seed", "5 seeds"."""
     return "one seed" if number == 1 else f"{number:,} seeds"
+
+
+def duration(seconds: float) -> str:
+    """Seconds up to two minutes, then minutes: "90 seconds", "3 minutes"."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"

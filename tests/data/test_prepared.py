@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,13 @@ def test_the_highest_version_is_read(write_set, pictures):
     data_dir, folder = write_set(version="10.0.0")
     (folder.parent / "11.0.0.incomplete").mkdir()
     assert prepared.locating.find("shapes", data_dir) == folder
+
+
+def test_where_nothing_is_prepared_the_command_to_prepare_it_is_told(tmp_path):
+    told = f"'mnist' is not prepared: looked in {tmp_path}/mnist; prepare it with:"
+    with pytest.raises(UserError, match=re.escape(told)) as refused:
+        cnnlab.data.load("mnist", data_dir=str(tmp_path))
+    assert refused.value.argument == "dataset"
 
 
 def test_a_configuration_is_a_folder_below(write_set, pictures):

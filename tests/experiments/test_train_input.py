@@ -106,7 +106,7 @@ WRONG_VALUES = [
     ({"dataset": "mnits"}, "dataset: "),
     (
         {"data_dir": "/nowhere", "dataset": "mnist"},
-        "dataset: 'mnist' is not prepared: looked in /nowhere/mnist; prepare it with",
+        "data_dir: '/nowhere' is not a folder; for mnist, prepare it with: python",
     ),
     ({"pixels": "grey"}, "pixels: 'grey' is not one of standard, unit"),
     ({"workdir": 3}, "workdir: 3 is not a string"),
