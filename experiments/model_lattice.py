@@ -21,8 +21,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from experiments.harness import flags
-from experiments.harness.workdir import stored_results
+from experiments.harness import flags, once, terminal
 from experiments.lattices import model_cases, running
 from experiments.lattices.drawn_flags import DrawnFlags
 from experiments.lattices.nets import ALL, STRIDES
@@ -72,10 +71,17 @@ def run(config: Config) -> dict[str, Any]:
             written.
         Terminated: SIGTERM came; every certificate so far is stored.
     """
-    config = flags.checked(config)
-    stored = stored_results(config)
-    if stored is not None:
-        return stored
+    return once.made_once(config, _run)
+
+
+def main(config: Config) -> None:
+    """Runs, and prints the table and where the report is."""
+    from cnnlab.reporting import model_lattice
+
+    terminal.tell(config, run, model_lattice.plain)
+
+
+def _run(config: Config) -> dict[str, Any]:
     model_cases.refuse_unfit(config)
     return running.certified(
         config,
@@ -83,13 +89,6 @@ def run(config: Config) -> dict[str, Any]:
         model_cases.record,
         lambda records: _shown(config, records),
     )
-
-
-def main(config: Config) -> None:
-    """Runs, and prints the table and where the report is."""
-    from cnnlab.reporting import model_lattice
-
-    running.tell(config, run, model_lattice.plain)
 
 
 def _shown(

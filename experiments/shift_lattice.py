@@ -21,9 +21,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from experiments.harness import flags
+from experiments.harness import flags, once, terminal
 from experiments.harness.refusals import refuse_given
-from experiments.harness.workdir import stored_results
 from experiments.lattices import nets, running
 from experiments.lattices.drawn_flags import DrawnFlags
 from experiments.lattices.refusals import refuse_same
@@ -91,10 +90,17 @@ def run(config: Config) -> dict[str, Any]:
             written.
         Terminated: SIGTERM came; every certificate so far is stored.
     """
-    config = flags.checked(config)
-    stored = stored_results(config)
-    if stored is not None:
-        return stored
+    return once.made_once(config, _run)
+
+
+def main(config: Config) -> None:
+    """Runs, and prints the table and where the report is."""
+    from cnnlab.reporting import lattice_table
+
+    terminal.tell(config, run, lattice_table.plain)
+
+
+def _run(config: Config) -> dict[str, Any]:
     from experiments.lattices import certificates
 
     nets.refuse_unfit(config)
@@ -104,13 +110,6 @@ def run(config: Config) -> dict[str, Any]:
         certificates.record,
         lambda records: _shown(_results(config, records)),
     )
-
-
-def main(config: Config) -> None:
-    """Runs, and prints the table and where the report is."""
-    from cnnlab.reporting import lattice_table
-
-    running.tell(config, run, lattice_table.plain)
 
 
 def _results(config: Config, records: list[dict[str, Any]]) -> dict[str, Any]:

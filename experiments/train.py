@@ -17,16 +17,15 @@ loss that is not finite), 130 Ctrl-C, 143 SIGTERM.
 
 import dataclasses
 import functools
-import time
 from typing import Any, ClassVar
 
-from experiments.harness import flags, numerics, profiling, terminal
+from experiments.harness import flags, numerics, once, profiling, terminal
 from experiments.harness.first_step import FirstStep, process_began
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe, identity_of
 from experiments.harness.run_flags import RunFlags, run_usage
 from experiments.harness.storage import storing
-from experiments.harness.workdir import WorkDirectory, stored_results
+from experiments.harness.workdir import WorkDirectory
 from experiments.training import engine_choice
 from experiments.training.model_refusal import refuse_other_model
 
@@ -74,19 +73,7 @@ def run(config: Config, began: float | None = None) -> dict[str, Any]:
             directory that cannot be written.
         Terminated: SIGTERM came; everything is stored.
     """
-    config = flags.checked(config)
-    stored = stored_results(config)
-    if stored is not None:
-        return stored
-    if began is None:
-        began = time.perf_counter()
-    numerics.ask_for_one_order()
-    if config.dtype == "float64":
-        import jax
-
-        with jax.enable_x64(True):
-            return _run(config, began)
-    return _run(config, began)
+    return once.trained_once(config, began, _run)
 
 
 def main(config: Config) -> None:

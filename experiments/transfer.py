@@ -15,12 +15,18 @@ normalisation whose scale is frozen works in training as in evaluation.
 
 import dataclasses
 import functools
-import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
-from experiments.harness import checkpoints, flags, numerics, terminal, trained_net
+from experiments.harness import (
+    checkpoints,
+    flags,
+    numerics,
+    once,
+    terminal,
+    trained_net,
+)
 from experiments.harness.first_step import process_began
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe
@@ -28,7 +34,7 @@ from experiments.harness.refusals import refuse_below
 from experiments.harness.run_flags import RunFlags, run_usage
 from experiments.harness.storage import storing
 from experiments.harness.trained_net import NORMALIZATION_HELP, NORMALIZATIONS
-from experiments.harness.workdir import WorkDirectory, stored_results
+from experiments.harness.workdir import WorkDirectory
 from experiments.training import engine_choice
 
 
@@ -103,19 +109,7 @@ def run(config: Config, began: float | None = None) -> dict[str, Any]:
             not fit each other, or a work directory that cannot be written.
         Terminated: SIGTERM came; everything is stored.
     """
-    config = flags.checked(config)
-    stored = stored_results(config)
-    if stored is not None:
-        return stored
-    if began is None:
-        began = time.perf_counter()
-    numerics.ask_for_one_order()
-    if config.dtype == "float64":
-        import jax
-
-        with jax.enable_x64(True):
-            return _run(config, began)
-    return _run(config, began)
+    return once.trained_once(config, began, _run)
 
 
 def main(config: Config) -> None:

@@ -14,7 +14,7 @@ _STARTS = np.uint32([0x6A09E667, 0xBB67AE85])
 
 def torus_hash(
     x: Float[Array, "*batch_and_space channels"], rank: int
-) -> UInt32[Array, "two *batch_and_space"]:
+) -> UInt32[Array, " 2 *batch_and_space"]:
     """Two independent hashes of the whole torus as it is seen from each place.
 
     They move with the map under any circular shift. Places from which the torus looks

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from cnnlab.reporting import lattice_maps, wording
+from cnnlab.text_table import ruled
 
 _WIDTH = 80
 _GAP = 2
@@ -117,7 +118,7 @@ def plain(results: Mapping) -> str:
     for each in results["certificates"]:
         if each["layers"]:
             lines += ["", f"{each['pool']}, {each['boundary']}", ""]
-            lines += _aligned(*layer_rows(each))
+            lines += ruled(*layer_rows(each))
     return "\n".join([*lines, "", *textwrap.wrap(results["answer"], _WIDTH)])
 
 
@@ -193,18 +194,7 @@ def _table(results: Mapping) -> list[str]:
         }
         cells = [_brief(found.get(boundary)) for boundary in results["boundaries"]]
         rows.append([pool, *cells, _walk_cell(found)])
-    return _aligned(header, rows)
-
-
-def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    gap = " " * _GAP
-    lines = [
-        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in [header, *rows]
-    ]
-    rule = "-" * max(map(len, lines))
-    return [line.rstrip() for line in (lines[0], rule, *lines[1:])]
+    return ruled(header, rows)
 
 
 def _brief(certificate: Mapping | None) -> str:

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from cnnlab.reporting import footer, lattice_maps, page, wording
+from cnnlab.text_table import ruled
 
 _WIDTH = 80
 _READING = (
@@ -51,12 +52,7 @@ def none_claimed(results: Mapping) -> dict[str, list[str]]:
 def plain(results: Mapping) -> str:
     """The table, what its words mean, the reasons, and the answer."""
     header, rows = _table(results)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [
-        "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in (header, *rows)
-    ]
-    lines.insert(1, "-" * (sum(widths) + 2 * len(widths) - 2))
-    lines += ["", *_key(results)]
+    lines = [*ruled(header, rows), "", *_key(results)]
     lines += textwrap.wrap(_READING, _WIDTH)
     for title, reasons in _reasons(results):
         for reason, names in reasons.items():

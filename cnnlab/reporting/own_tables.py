@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 
 from cnnlab.reporting import page
-from cnnlab.text_table import aligned
+from cnnlab.text_table import ruled
 
 _WIDTH = 80
 
@@ -28,7 +28,6 @@ def plain(results: Mapping) -> str:
 
 
 def _plain(table: Mapping) -> str:
-    texts = aligned([table["header"], *table["rows"]], numbers=True)
-    texts.insert(1, "-" * max(map(len, texts)))
+    texts = ruled(table["header"], table["rows"], numbers=True)
     note = textwrap.wrap(table["note"], _WIDTH)
     return "\n".join([table["title"], "", *texts, "", *note])

@@ -1,10 +1,11 @@
 """The results as rows of text, and as a table for the terminal."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from cnnlab.reporting import answers, wording
 from cnnlab.statistics import mean_interval
+from cnnlab.text_table import ruled
 
 _WIDTH = 80
 
@@ -66,7 +67,7 @@ def plain(results: Mapping) -> str:
         }
     header = list(columns)
     rows = [[cell(arm) for cell in columns.values()] for arm in results["arms"]]
-    lines = _aligned(header, rows)
+    lines = ruled(header, rows, numbers=True, width=_WIDTH)
     lines += ["", *textwrap.wrap(interval_note(results), _WIDTH)]
     lines += ["", *textwrap.wrap(answers.answer(results), _WIDTH, **_KEEP_NAMES)]
     return "\n".join(lines)
@@ -112,31 +113,6 @@ def learning_rate(rate: float | None) -> str:
 
 _ROLLED, _MOVED = "circular_consistency", "zero_consistency"
 _KEEP_NAMES = {"break_long_words": False, "break_on_hyphens": False}
-
-
-def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    room = _WIDTH - sum(2 + width for width in widths[1:])
-    widths[0] = max(
-        (len(row[0]) for row in [header, *rows] if len(row[0]) <= room),
-        default=len(header[0]),
-    )
-
-    def line(name: str, cells: Sequence[str]) -> str:
-        numbers = "".join(
-            "  " + cell.rjust(width)
-            for cell, width in zip(cells, widths[1:], strict=True)
-        )
-        return name.ljust(widths[0]) + numbers
-
-    lines = [line(header[0], header[1:])]
-    lines.append("-" * len(lines[0]))
-    for name, *cells in rows:
-        if len(name) > room:
-            lines.append(name)
-            name = ""
-        lines.append(line(name, cells))
-    return lines
 
 
 def _accuracy(arm: Mapping, name: str) -> str:

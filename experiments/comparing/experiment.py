@@ -1,16 +1,15 @@
 """A comparison as a whole: from its flags to its work directory and its report."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.comparing.comparison_flags import ComparisonFlags
-from experiments.harness import flags, numerics
+from experiments.harness import flags, numerics, once
 from experiments.harness.preemption import termination
 from experiments.harness.recipe_flags import chosen_recipe
 from experiments.harness.storage import storing
-from experiments.harness.workdir import WorkDirectory, stored_results
+from experiments.harness.workdir import WorkDirectory
 from experiments.training import engine_choice
 
 if TYPE_CHECKING:
@@ -45,19 +44,11 @@ def run(
             directory that cannot be written.
         Terminated: SIGTERM came; everything is stored.
     """
-    config = flags.checked(config)
-    stored = stored_results(config)
-    if stored is not None:
-        return stored
-    if began is None:
-        began = time.perf_counter()
-    numerics.ask_for_one_order()
-    if config.dtype == "float64":
-        import jax
 
-        with jax.enable_x64(True):
-            return _run(config, began, measures, compared, more, drawings)
-    return _run(config, began, measures, compared, more, drawings)
+    def make(config, began):
+        return _run(config, began, measures, compared, more, drawings)
+
+    return once.trained_once(config, began, make)
 
 
 def _run(config: ComparisonFlags, began, measures, compared, more, drawings):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from experiments.harness import flags
-from experiments.harness.preemption import TERMINATED, Terminated, termination
-from experiments.harness.workdir import WorkDirectory, run_path, stored_results
+from experiments.harness.preemption import termination
+from experiments.harness.workdir import WorkDirectory
 
 Record = dict[str, Any]
 
@@ -85,20 +85,3 @@ def facts(config: Any, records: Sequence[Record]) -> Record:
         "without": [each for each in records if "reason" in each],
         "seconds": sum(each.get("seconds", 0) for each in records),
     }
-
-
-def tell(
-    config: Any, run: Callable[[Any], Record], plain: Callable[[Record], str]
-) -> None:
-    """Runs, and prints the results in plain text and where the report is."""
-    finished_before = stored_results(config) is not None
-    try:
-        results = run(config)
-    except Terminated as stopped:
-        again = "the same command" + (" without --overwrite" * config.overwrite)
-        flags.end(f"{stopped}; {again} goes on", TERMINATED)
-    if finished_before:
-        date = results["environment"]["date"]
-        print(f"finished on {date}; --overwrite runs it again\n")
-    print(plain(results))
-    print(f"\nreport: {run_path(config) / 'report.html'}")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import signal
 from pathlib import Path
 
 import flax.linen as nn
@@ -15,6 +16,7 @@ from cnnlab.models.registry import models
 from cnnlab.reporting import report
 from experiments import train
 from experiments.harness import compile_cache
+from experiments.training.stepper import Stepper
 
 # Two epochs of four steps, and three steps of a third.
 SMALL = train.Config(
@@ -48,6 +50,25 @@ def glyphs():
     """The set of `SMALL`, with a few test images."""
     drawn = data.load("glyphs", image_size=16, train_examples=80)
     return dataclasses.replace(drawn, test=drawn.test.first(40))
+
+
+def count_steps(patch, terminated_after=None):
+    """The list of the steps that are made, which grows; one is made to a call.
+
+    SIGTERM comes once there are `terminated_after`.
+    """
+    advance, made = Stepper.advance, []
+
+    def advance_by_one(self, step, count):
+        advance(self, step, 1)
+        made.append(step)
+        if len(made) == terminated_after:
+            signal.raise_signal(signal.SIGTERM)
+        # So slow that the next call is of one step, too.
+        return 1.0
+
+    patch.setattr(Stepper, "advance", advance_by_one)
+    return made
 
 
 def spare(patch, programs):

@@ -2,33 +2,16 @@
 
 import os
 import shutil
-import signal
 import zlib
 
 import jax
 import pytest
-from small_training import facts, interrupt, run, spare
+from small_training import count_steps, facts, interrupt, run, spare
 
 from experiments.harness import compile_cache
 from experiments.harness.preemption import Terminated
-from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
-
-
-def watch(patch, stop=None):
-    """The steps that are made, one to a call; SIGTERM comes with step `stop`."""
-    advance, made = Stepper.advance, []
-
-    def advance_by_one(self, step, count):
-        advance(self, step, 1)
-        made.append(step)
-        if len(made) == stop:
-            signal.raise_signal(signal.SIGTERM)
-        return 1.0
-
-    patch.setattr(Stepper, "advance", advance_by_one)
-    return made
 
 
 @pytest.mark.slow
@@ -49,10 +32,10 @@ def test_a_second_start_compiles_nothing(tmp_path, monkeypatch, changes):
     jax.clear_caches()
     # In the middle of the second epoch of four steps.
     with monkeypatch.context() as patch, pytest.raises(Terminated):
-        watch(patch, stop=6)
+        count_steps(patch, terminated_after=6)
         run(workdir, **changes)
     assert len(kept(folder)) > 20
-    made = watch(monkeypatch)
+    made = count_steps(monkeypatch)
     results = assert_starts_compiled(workdir, changes)
     assert made == list(range(6, 11))
     # All that a run takes is there now.
@@ -88,10 +71,10 @@ def test_what_no_start_came_to_is_compiled_by_the_next(tmp_path, monkeypatch):
     spare(monkeypatch, workdir / "compile_cache")
     jax.clear_caches()
     with monkeypatch.context() as patch, pytest.raises(Terminated):
-        watch(patch, stop=4)
+        count_steps(patch, terminated_after=4)
         run(workdir)
     jax.clear_caches()
-    made = watch(monkeypatch)
+    made = count_steps(monkeypatch)
     assert run(workdir)["programs_compiled"] > 0
     assert made == list(range(4, 11))
 

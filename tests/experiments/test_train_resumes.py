@@ -1,12 +1,9 @@
 """Runs of every kind that SIGTERM stops, and that go on to the same bits."""
 
-import signal
-
 import pytest
-from small_training import assert_same, lines, run
+from small_training import assert_same, count_steps, lines, run
 
 from experiments.harness.preemption import Terminated
-from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -61,25 +58,9 @@ def test_a_run_that_is_stopped_comes_to_the_same_bits(
     changes = {"seed_engine": engine, "learning_rate": 0.01, **changes}
     whole = tmp_path / "whole", run(tmp_path / "whole", **changes)
     workdir = tmp_path / "stopped"
-    made = terminate_after(monkeypatch, stop)
+    made = count_steps(monkeypatch, terminated_after=stop)
     with pytest.raises(Terminated, match=f"^terminated at step {stop} of 11, "):
         run(workdir, **changes)
     assert len(lines(workdir)) < len(lines(whole[0]))
     assert_same(workdir, run(workdir, **changes), whole)
     assert made == list(range(11))
-
-
-def terminate_after(patch, stop):
-    """Sends SIGTERM when so many steps have been made, of which it gives the list."""
-    advance, made = Stepper.advance, []
-
-    def advance_by_one(self, step, count):
-        advance(self, step, 1)
-        made.append(step)
-        if len(made) == stop:
-            signal.raise_signal(signal.SIGTERM)
-        # So slow that the next call is of one step, too.
-        return 1.0
-
-    patch.setattr(Stepper, "advance", advance_by_one)
-    return made

@@ -11,6 +11,7 @@ import pytest
 from small_training import (
     assert_same,
     at,
+    count_steps,
     facts,
     interrupt,
     lines,
@@ -26,7 +27,6 @@ from cnnlab.training import checkpoint, snapshots
 from experiments import train
 from experiments.harness.preemption import Terminated
 from experiments.training import run as training_run
-from experiments.training import run_clock
 from experiments.training.stepper import Stepper
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -110,21 +110,6 @@ def test_a_run_killed_at_more_moments_goes_on(copies, uninterrupted):
     assert_all_go_on(copies[::3], uninterrupted)
 
 
-def terminate_after(patch, calls):
-    """Sends SIGTERM when steps have been made so many times."""
-    advance, made = Stepper.advance, []
-
-    def advance_and_terminate(self, step, count):
-        seconds = advance(self, step, 1)
-        made.append(step)
-        if len(made) == calls:
-            signal.raise_signal(signal.SIGTERM)
-        # As long as its calls are to take, so that each makes one step.
-        return run_clock.SECONDS_PER_CALL if seconds else seconds
-
-    patch.setattr(Stepper, "advance", advance_and_terminate)
-
-
 def terminated(workdir, **changes):
     """What a run says that is terminated."""
     previous = signal.getsignal(signal.SIGTERM)
@@ -140,7 +125,7 @@ def test_sigterm_stores_the_step_it_comes_at(
 ):
     workdir = tmp_path / "run"
     with monkeypatch.context() as patch:
-        terminate_after(patch, step)
+        count_steps(patch, terminated_after=step)
         assert (
             terminated(workdir) == f"terminated at step {step} of 11, which is stored"
         )
@@ -163,10 +148,10 @@ def test_sigterm_stores_the_step_it_comes_at(
 def test_sigterm_again_and_again_costs_no_step(tmp_path, monkeypatch, uninterrupted):
     workdir = tmp_path / "run"
     with monkeypatch.context() as patch:
-        terminate_after(patch, 1)
+        count_steps(patch, terminated_after=1)
         assert "step 1 of" in terminated(workdir)
     with monkeypatch.context() as patch:
-        terminate_after(patch, 2)
+        count_steps(patch, terminated_after=2)
         assert "step 3 of" in terminated(workdir)
     # Before the first step there is nothing to store.
     with monkeypatch.context() as patch:
@@ -283,7 +268,7 @@ def test_sigterm_that_no_step_follows_leaves_what_is_stored(
 
 
 def test_sigterm_ends_the_program_with_its_exit_code(tmp_path, monkeypatch, capsys):
-    terminate_after(monkeypatch, 1)
+    count_steps(monkeypatch, terminated_after=1)
     with pytest.raises(SystemExit) as ended:
         train.main(at(tmp_path / "run", overwrite=True))
     assert ended.value.code == 143

@@ -12,11 +12,11 @@ from jaxtyping import Int
 
 from cnnlab.diagnostics.fields import fields_of
 from cnnlab.diagnostics.lattice.comparing import Along, Findings, axes_of, compared
-from cnnlab.diagnostics.lattice.compiling import quickly_compiled
 from cnnlab.diagnostics.lattice.copies import Copies, copies, is_float
 from cnnlab.diagnostics.lattice.stepping import step
 from cnnlab.diagnostics.operation import Operation, Program, Value
 from cnnlab.diagnostics.running import run
+from cnnlab.ops.quick_compilation import quickly_compiled
 
 # Entries of a program's largest value over all copies that are computed at once.
 _ENTRIES = 2**22

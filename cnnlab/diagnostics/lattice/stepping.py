@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from cnnlab.diagnostics.lattice.arithmetic import compute
-from cnnlab.diagnostics.lattice.compiling import quickly_compiled
 from cnnlab.diagnostics.lattice.copies import Copies
 from cnnlab.diagnostics.operation import Operation, Value
+from cnnlab.ops.quick_compilation import quickly_compiled
 
 # Compiled steps that are kept.
 _KINDS = 1024

@@ -11,6 +11,7 @@ import numpy as np
 from cnnlab.ops import windows
 from cnnlab.ops.conformance.cases import CASES, Case, random_cases, signed_map
 from cnnlab.ops.pool_definition import Traits, pools, weights_of
+from cnnlab.ops.quick_compilation import quickly_compiled
 from cnnlab.ops.registry import takes, unwrapped
 
 
@@ -131,25 +132,11 @@ class Trial:
 
 
 def compiled(function: Callable) -> Callable:
-    """`function` under `jax.jit`, rounding wherever the program says so."""
-    return jax.jit(function, compiler_options=_compiler_options(jax.default_backend()))
+    """`function` under `jax.jit`, rounding wherever the program says so.
 
-
-@functools.cache
-def _compiler_options(backend: str) -> dict[str, bool | int]:
-    options = {"xla_allow_excess_precision": False}
-    if backend != "cpu":
-        return options
-    # The maps are tiny: compiling takes all the time.
-    options["xla_backend_optimization_level"] = 0
-    options["xla_llvm_disable_expensive_passes"] = True
-    quicker = options | {"xla_cpu_use_fusion_emitters": False}
-    try:
-        jax.jit(lambda: 0, compiler_options=quicker).lower().compile()
-    except jax.errors.JaxRuntimeError:
-        # Not every version of XLA has this option.
-        return options
-    return quicker
+    The maps are tiny: compiling takes all the time.
+    """
+    return quickly_compiled(function, excess_precision=False)
 
 
 def subject(

@@ -6,12 +6,18 @@ from collections.abc import Callable
 import jax
 
 
-def quickly_compiled(function: Callable) -> Callable:
+def quickly_compiled(function: Callable, *, excess_precision: bool = True) -> Callable:
     """`function` under `jax.jit`, without the optimizations that take longest.
 
     Convolutions and products are calls of a library, and as fast.
+
+    Args:
+        excess_precision: whether XLA may leave out roundings that the program has.
     """
-    return jax.jit(function, compiler_options=_options(jax.default_backend()))
+    options = dict(_options(jax.default_backend()))
+    if not excess_precision:
+        options["xla_allow_excess_precision"] = False
+    return jax.jit(function, compiler_options=options)
 
 
 @functools.cache
