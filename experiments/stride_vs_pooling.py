@@ -13,8 +13,8 @@ A run is a function of its flags. It may be stopped at any moment, and the same 
 goes on to the same end, bit for bit. Exit codes: 0 finished, 2 something to mend, in
 one line, 130 Ctrl-C, 143 SIGTERM.
 
-The short form, nets an eighth as wide as the paper's on drawn images, takes about ten
-minutes on two CPU cores:
+The short form, nets an eighth as wide as the paper's and without its dropout, on drawn
+images, takes about ten minutes on two CPU cores:
 
   python -m experiments.stride_vs_pooling
 
@@ -23,7 +23,7 @@ that are neither whitened nor normalised in contrast, are work for a GPU: 2 x 10
 floating-point operations, which two CPU cores would take some 3,000 hours for, by the
 time of a step of all_cnn_c (1.3 seconds).
 
-  python -m experiments.stride_vs_pooling --variants=a,b,c --width=1 \\
+  python -m experiments.stride_vs_pooling --variants=a,b,c --width=1 --dropout=1 \\
       --dataset=cifar10 --train_examples=none --validation_fraction=0.1 \\
       --recipe=all_cnn --optimizer=none --batch_size=none --pixels=standard \\
       --learning_rates=0.25,0.1,0.05,0.01 --seeds=5 --rate_seeds=1
@@ -75,10 +75,15 @@ class Config(ComparisonFlags):
     width: float = flags.field(
         0.125, "share of the paper's 96 and 192 maps; 1 is the paper's nets"
     )
+    dropout: float = flags.field(
+        0.0,
+        "share of the paper's dropout, of 0.2 of the image and 0.5 of what each stage "
+        "gives; under all of it narrow nets learn slowly",
+    )
     train_examples: int | None = flags.field(
         6_000, "training images to use, validation included; none means all"
     )
-    # By momentum a net without norms, under so much dropout, takes long to begin.
+    # By momentum a net without norms takes long to begin.
     optimizer: str | None = flags.field(
         "adam",
         "how the gradient is followed; none means the recipe's",
@@ -89,9 +94,9 @@ class Config(ComparisonFlags):
         (0.002, 0.004),
         "peak rates to choose from, by validation accuracy, for each arm",
     )
-    seeds: int = flags.field(4, "seeds per arm; seeds are 0 to this less one")
-    # All, as at a rate that is too high the ReLU on the scores goes dead for some.
-    rate_seeds: int = flags.field(4, "seeds on which each rate is tried")
+    # More than one, as at a rate that is too high the ReLU on the scores goes dead for
+    # some.
+    rate_seeds: int = flags.field(3, "seeds on which each rate is tried")
     pixels: str = flags.field(
         "unit",
         "what the net is given: standard, each channel with mean 0 and deviation 1 "
@@ -114,8 +119,9 @@ class Config(ComparisonFlags):
 
     def arms(self) -> list[Arm]:
         """The nets of every variant."""
+        shares = f"width={self.width}, dropout={self.dropout}"
         return [
-            Arm(name, {"model": f"{name}(width={self.width})"}, flag="width")
+            Arm(name, {"model": f"{name}({shares})"}, flag="width")
             for variant in self.variants
             for name in names_of(variant, self.nets)
         ]
@@ -141,6 +147,8 @@ class Config(ComparisonFlags):
             for each in listed:
                 if listed.count(each) > 1:
                     raise UserError(name, f"{each} is given twice")
+        if not 0 <= self.dropout <= 1:
+            raise UserError("dropout", f"{self.dropout} is not from 0 to 1")
         if self.reach >= _SIDE:
             raise UserError(
                 "reach", f"{self.reach} is not less than the images' {_SIDE} pixels"

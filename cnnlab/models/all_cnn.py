@@ -34,6 +34,8 @@ class AllCnn(MapPerClass, kw_only=True):
             convolution of the stage.
         width: the share of the paper's maps that every layer but the last has, from
             0.01 to 1: of 96 the nearest whole number, of 192 twice that.
+        dropout: the share of the paper's dropout (0.2 of the image, 0.5 of what each
+            stage gives), from 0 to 1. Few maps learn slowly under all of it.
     """
 
     num_classes: int = 10
@@ -41,18 +43,24 @@ class AllCnn(MapPerClass, kw_only=True):
     more_convs: bool
     pool: str | Callable | None = "max_pool"
     width: float = 1.0
+    dropout: float = 1.0
 
     image_shape = (32, 32, 3)
     subsamples_without_pool = True
 
     def __post_init__(self):
         super().__post_init__()
-        number = isinstance(self.width, int | float) and self.width is not True
-        if not (number and 0.01 <= self.width <= 1):
-            raise ValueError(
-                "width takes a number from 0.01 to 1, the share of the paper's maps, "
-                f"got {self.width!r}"
-            )
+        for name, least, of in (
+            ("width", 0.01, "maps"),
+            ("dropout", 0, "dropout rates"),
+        ):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (number and least <= value <= 1):
+                raise ValueError(
+                    f"{name} takes a number from {least} to 1, the share of the "
+                    f"paper's {of}, got {value!r}"
+                )
 
     @nn.compact
     def __call__(
@@ -68,14 +76,14 @@ class AllCnn(MapPerClass, kw_only=True):
 
         sizes = SIZES[self.variant] + ((3,) if self.more_convs else ())
         maps = round(_MAPS * self.width)
-        x = nn.Dropout(0.2, deterministic=not train)(x)
+        x = nn.Dropout(0.2 * self.dropout, deterministic=not train)(x)
         for features in (maps, 2 * maps):
             for size in sizes[:-1]:
                 x = conv(x, features, size)
             x = conv(x, features, sizes[-1], 2 if self.pool is None else 1)
             if self.pool is not None:
                 x = self.subsample(x, 3, 2, 1, train=train)
-            x = nn.Dropout(0.5, deterministic=not train)(x)
+            x = nn.Dropout(0.5 * self.dropout, deterministic=not train)(x)
         x = conv(x, 2 * maps, 3, padding=0)
         x = conv(x, 2 * maps, 1)
         x = conv(x, self.num_classes, 1)

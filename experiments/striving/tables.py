@@ -158,5 +158,10 @@ def _marked(row: Mapping) -> str:
 
 
 def _nets(results: Mapping) -> str:
-    width = results["config"]["width"]
-    return "by the paper's nets" if width == 1 else f"by nets {width:g} times as wide"
+    width, dropout = (results["config"][name] for name in ("width", "dropout"))
+    told = "by the paper's nets" if width == 1 else f"by nets {width:g} times as wide"
+    if dropout == 1:
+        return told
+    return told + (
+        f" with {dropout:g} times the dropout" if dropout else " without dropout"
+    )

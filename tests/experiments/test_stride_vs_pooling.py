@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,9 +69,22 @@ def made_up(variants=VARIANTS, nets=NETS, seeds=5):
         )
     return {
         "arms": arms,
-        "config": {"width": 0.125},
+        "config": {"width": 0.125, "dropout": 0.0},
         "dataset": {"name": "glyphs"},
     }
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"width": 1.0, "dropout": 1.0}, "on glyphs, by the paper's nets; errors"),
+        ({"width": 0.5, "dropout": 1.0}, "by nets 0.5 times as wide; errors"),
+        ({"width": 0.5, "dropout": 0.1}, "as wide with 0.1 times the dropout; errors"),
+        ({"width": 1.0, "dropout": 0.0}, "by the paper's nets without dropout; errors"),
+    ],
+)
+def test_the_note_says_in_what_the_nets_are_not_the_papers(config, words):
+    assert words in tables.printed(made_up() | {"config": config})["note"]
 
 
 METRICS = "test_accuracy", "circular_consistency"
@@ -123,6 +137,8 @@ def test_glyphs_are_drawn_as_large_as_the_papers_images():
         ({"nets": ("base", "base")}, "nets: base is given twice"),
         ({"width": 0.0}, "width: .*from 0.01 to 1, .* got 0.0"),
         ({"width": 2.0}, "width: .*from 0.01 to 1, .* got 2.0"),
+        ({"dropout": 1.5}, "dropout: 1.5 is not from 0 to 1"),
+        ({"dropout": math.nan}, "dropout: nan is not from 0 to 1"),
         ({"reach": 0}, "reach: 0 is less than 1"),
         ({"reach": 32}, "reach: 32 is not less than the images' 32 pixels"),
         ({"shift_examples": 0}, "shift_examples: 0 is less than 1"),

@@ -105,7 +105,14 @@ def test_all_cnn_c_takes_the_multiplications_of_an_unpadded_convolution():
 
 @NETS
 def test_a_fifth_of_the_image_is_dropped_and_half_after_each_stage(name):
-    model, rates = create_model(name), []
+    assert dropped(name) == [(0.2, 32), (0.5, 16), (0.5, 8)]
+    assert dropped(name, dropout=0.5) == [(0.1, 32), (0.25, 16), (0.25, 8)]
+    assert dropped(name, dropout=0) == [(0, 32), (0, 16), (0, 8)]
+
+
+def dropped(name, **options):
+    """The rate of each dropout, and the side of its map."""
+    model, rates = create_model(name, **options), []
 
     def listen(call, args, kwargs, context):
         if isinstance(context.module, nn.Dropout):
@@ -115,7 +122,7 @@ def test_a_fifth_of_the_image_is_dropped_and_half_after_each_stage(name):
     with nn.intercept_methods(listen):
         images = jnp.zeros((1, *model.image_shape))
         jax.eval_shape(lambda: model.init(jax.random.key(0), images))
-    assert rates == [(0.2, 32), (0.5, 16), (0.5, 8)]
+    return rates
 
 
 @NETS
@@ -136,3 +143,9 @@ def test_narrow_nets_have_a_share_of_every_map_but_the_last(name):
 def test_a_width_that_gives_no_maps_or_more_than_the_papers_is_refused(width):
     with pytest.raises(ValueError, match="^width takes a number from 0.01 to 1, "):
         create_model("base_a", width=width)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.01, math.nan, True, "1"])
+def test_a_dropout_that_is_no_share_of_the_papers_is_refused(dropout):
+    with pytest.raises(ValueError, match="^dropout takes a number from 0 to 1, "):
+        create_model("base_a", dropout=dropout)
