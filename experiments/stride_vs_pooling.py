@@ -211,7 +211,7 @@ def _more(results: Mapping) -> dict[str, Any]:
     from experiments.striving import orders, tables
 
     rows = orders.compared(results)
-    told = orders.told(rows, results)
+    told = orders.replaced(rows, results) + orders.told(rows, results)
     found = {"tables": tables.all_of(results, rows)}
     return found | ({"answer": " ".join(told)} if told else {})
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from cnnlab.reporting.wording import listed
+from cnnlab.reporting import verdicts, wording
 
 FAMILY = "all pairs of nets of one variant"
 """What the pairs are called that Holm adjusts for together."""
@@ -49,6 +49,29 @@ def compared(results: Mapping) -> dict[tuple[str, str, str], Mapping]:
     return {(row["metric"], row["a"], row["b"]): row for row in results["comparisons"]}
 
 
+def replaced(
+    rows: Mapping[tuple[str, str, str], Mapping], results: Mapping
+) -> list[str]:
+    """For every variant a sentence: what strides in place of its pools change here."""
+    sentences = []
+    for variant, nets in variants(arm["name"] for arm in results["arms"]).items():
+        found = [pair for pair in EQUAL_PARAMETERS if set(pair) <= set(nets)]
+        parts = []
+        for metric in dict.fromkeys(metric for metric, _, _ in rows):
+            changes = []
+            for a, b in found:
+                row = rows[metric, f"{a}_{variant}", f"{b}_{variant}"]
+                points = verdicts.signed(row["difference"])
+                changes.append(f"{points} points ({a} − {b}, {row['verdict']})")
+            parts.append(f"{wording.metric(metric)} {wording.listed(changes)}")
+        if found:
+            sentences.append(
+                f"{variant.upper()} with a stride in place of each pool, at equal "
+                f"parameters: {'; '.join(parts)}."
+            )
+    return sentences
+
+
 def told(rows: Mapping[tuple[str, str, str], Mapping], results: Mapping) -> list[str]:
     """For every claim and variant a sentence: what its pairs have come to here."""
     sentences = []
@@ -61,8 +84,14 @@ def told(rows: Mapping[tuple[str, str, str], Mapping], results: Mapping) -> list
                     outcome = _outcome(rows["test_accuracy", *pair])
                     found.setdefault(outcome, []).append(better)
             if found:
-                clauses = [f"{o} for {listed(names)}" for o, names in found.items()]
-                sentences.append(f"{variant.upper()}, {claim}: {'; '.join(clauses)}.")
+                outcomes = "; ".join(
+                    f"{outcome} for {wording.listed(names)}"
+                    for outcome, names in found.items()
+                )
+                sentences.append(
+                    f"The paper's order of {variant.upper()}, that {claim}, is here "
+                    f"{outcomes}."
+                )
     return sentences
 
 

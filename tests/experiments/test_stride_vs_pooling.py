@@ -248,13 +248,22 @@ def test_claims_are_told_by_their_verdicts():
     }
     worst, larger = orders.told(rows, results)
     assert worst == (
-        "C, strided is the worst: resolved for base and conv_pool; not resolved for "
-        "all_cnn."
+        "The paper's order of C, that strided is the worst, is here resolved for base "
+        "and conv_pool; not resolved for all_cnn."
     )
     assert larger == (
-        "C, conv_pool and all_cnn beat base: reversed for conv_pool; equivalent for "
-        "all_cnn."
+        "The paper's order of C, that conv_pool and all_cnn beat base, is here "
+        "reversed for conv_pool; equivalent for all_cnn."
     )
+    rows[("test_accuracy", "all_cnn_c", "conv_pool_c")] = row(0.0025, "equivalent")
+    assert orders.replaced(rows, results) == [
+        "C with a stride in place of each pool, at equal parameters: test accuracy "
+        "−1.00 points (strided − base, resolved) and +0.25 points (all_cnn − "
+        "conv_pool, equivalent)."
+    ]
+    # Of one net of each pair there is nothing to say.
+    one_each = made_up(variants=("c",), nets=("strided", "all_cnn"))
+    assert orders.replaced(rows, one_each) == []
 
 
 def test_tables_have_every_net_and_say_what_was_quoted(monkeypatch):
