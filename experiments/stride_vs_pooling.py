@@ -25,8 +25,8 @@ time of a step of all_cnn_c (1.3 seconds).
 
   python -m experiments.stride_vs_pooling --variants=a,b,c --width=1 --dropout=1 \\
       --dataset=cifar10 --train_examples=none --validation_fraction=0.1 \\
-      --recipe=all_cnn --optimizer=none --batch_size=none --pixels=standard \\
-      --learning_rates=0.25,0.1,0.05,0.01 --seeds=5 --rate_seeds=1
+      --recipe=all_cnn --optimizer=none --schedule=none --batch_size=none \\
+      --pixels=standard --learning_rates=0.25,0.1,0.05,0.01 --seeds=5 --rate_seeds=1
 """
 
 import dataclasses
@@ -89,14 +89,19 @@ class Config(ComparisonFlags):
         "how the gradient is followed; none means the recipe's",
         choices=("momentum", "nesterov", "adam", "adadelta"),
     )
+    # Under a high rate at first some nets put out a class for good: a score that is
+    # negative in every place has no gradient through its ReLU.
+    schedule: str | None = flags.field(
+        "cosine(warmup=0.3)",
+        "the rate's shape: constant, linear(final=0.01), cosine(warmup=0.2), "
+        '"piecewise(at=(32, 48), of=64)"; none means the recipe\'s',
+    )
     batch_size: int | None = flags.field(32, "images per step; none means the recipe's")
     learning_rates: tuple[float, ...] = flags.field(
         (0.002, 0.004),
         "peak rates to choose from, by validation accuracy, for each arm",
     )
-    # More than one, as at a rate that is too high the ReLU on the scores goes dead for
-    # some.
-    rate_seeds: int = flags.field(3, "seeds on which each rate is tried")
+    rate_seeds: int = flags.field(2, "seeds on which each rate is tried")
     pixels: str = flags.field(
         "unit",
         "what the net is given: standard, each channel with mean 0 and deviation 1 "
