@@ -158,12 +158,14 @@ def _train(
         progress.finish_run()
         # All is stored that it takes.
         with asked_to_stop.at_once():
-            results = _results(config, planned, directory, run, checkpoints, records)
-    return results | first_step.facts() | {"compile_seconds": run.compile_seconds}
+            start = first_step.facts() | {"compile_seconds": run.compile_seconds}
+            return _results(
+                config, planned, directory, run, checkpoints, records, start
+            )
 
 
 def _results(
-    config: Config, planned, directory: WorkDirectory, run, checkpoints, records
+    config: Config, planned, directory: WorkDirectory, run, checkpoints, records, start
 ) -> dict[str, Any]:
     from cnnlab.reporting import report
     from experiments.harness.environment import environment
@@ -197,6 +199,7 @@ def _results(
             *determinism.note(unordered, made_with),
         ],
         "seconds": sum(seed["seconds"] for seed in seeds),
+        **start,
     }
     metrics = directory.metrics()
     results["figures"] = report.figure_paths(results, metrics)

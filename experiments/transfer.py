@@ -177,12 +177,12 @@ def _transfer(
             runs.score(plan.job, each)
             for plan, each in zip(plans, records, strict=True)
         ]
-        results = _results(config, backbone, plans, directory, scored)
-    return results | runs.facts_of_start()
+        start = runs.facts_of_start()
+        return _results(config, backbone, plans, directory, scored, start)
 
 
 def _results(
-    config: Config, backbone, plans: Sequence, directory: WorkDirectory, scored
+    config: Config, backbone, plans: Sequence, directory: WorkDirectory, scored, start
 ) -> dict[str, Any]:
     from cnnlab.reporting import report
     from cnnlab.statistics import compare
@@ -223,6 +223,7 @@ def _results(
             *determinism.note(unordered, made_with),
         ],
         "seconds": sum(seed["seconds"] for seeds in scored for seed in seeds),
+        **start,
     }
     metrics = directory.metrics()
     results["figures"] = report.figure_paths(results, metrics)

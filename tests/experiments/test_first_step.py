@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 import small_training
 
+from cnnlab.reporting import report
 from cnnlab.training.engines import Engine
 from experiments import train
 from experiments.harness import compile_cache
@@ -65,7 +66,7 @@ WAITED, COMPILING = 1000, 5000
 
 @pytest.mark.usefixtures("small")
 def test_a_run_tells_of_its_first_step(tmp_path, capsys, monkeypatch):
-    clock, compile, late = time.perf_counter, Engine.compile, []
+    clock, compile, late, pages = time.perf_counter, Engine.compile, [], []
 
     def compile_long(*args):
         late.append(COMPILING)
@@ -73,6 +74,9 @@ def test_a_run_tells_of_its_first_step(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(Engine, "compile", compile_long)
     monkeypatch.setattr(time, "perf_counter", lambda: clock() + sum(late))
+    monkeypatch.setattr(
+        report, "write", lambda _, found, *more: pages.append(report.page_of(found, []))
+    )
     config = small_training.at(tmp_path / "run", seeds=1, progress="lines")
     began = time.perf_counter() - WAITED
     results = train.run(config, began)
@@ -85,6 +89,7 @@ def test_a_run_tells_of_its_first_step(tmp_path, capsys, monkeypatch):
     assert f" {seconds:.1f} s after the start, " in said[0]
     assert f" {stored['programs_compiled']} program" in said[0]
     assert stored["first_step_seconds"] == seconds
+    assert f"The first step ended {seconds:.1f} seconds after" in pages[0]
     # Compiling is told of apart, without what came before.
     assert COMPILING <= stored["compile_seconds"] <= seconds - WAITED
     # Neither is in what steps take.

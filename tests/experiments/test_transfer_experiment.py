@@ -200,6 +200,7 @@ def test_the_report_draws_both_starts_against_the_sizes(finished):
     page = Path(config.workdir, "report.html").read_text()
     assert "Mean test accuracy against the number of training images" in page
     assert results["answer"] in page
+    assert f"first step ended {results['first_step_seconds']:.1f} seconds after" in page
 
 
 def test_each_seed_draws_its_images_the_same_for_both_starts(backbone, tmp_path):
