@@ -92,13 +92,13 @@ class Config(ComparisonFlags):
     # Under a high rate at first some nets put out a class for good: a score that is
     # negative in every place has no gradient through its ReLU.
     schedule: str | None = flags.field(
-        "cosine(warmup=0.3)",
+        "cosine(warmup=0.4)",
         "the rate's shape: constant, linear(final=0.01), cosine(warmup=0.2), "
         '"piecewise(at=(32, 48), of=64)"; none means the recipe\'s',
     )
     batch_size: int | None = flags.field(32, "images per step; none means the recipe's")
     learning_rates: tuple[float, ...] = flags.field(
-        (0.002, 0.004),
+        (0.002, 0.003),
         "peak rates to choose from, by validation accuracy, for each arm",
     )
     rate_seeds: int = flags.field(2, "seeds on which each rate is tried")
