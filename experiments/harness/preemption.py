@@ -9,8 +9,12 @@ TERMINATED = 143
 """The exit code of a run that was terminated: the shell's 128 + SIGTERM."""
 
 
-class Terminated(Exception):
-    """A run stopped because it was asked to, with everything stored."""
+class Terminated(BaseException):
+    """A run stopped because it was asked to, with everything stored.
+
+    No `Exception`, as it comes wherever the main thread stands: what catches those, to
+    tell what it could not read, is not to take it for one.
+    """
 
 
 class Termination:

@@ -6,8 +6,27 @@ import signal
 import pytest
 import small_training
 
+from cnnlab.training import checkpoint
 from experiments.harness.preemption import Terminated
 from experiments.training.run_checkpoints import RunCheckpoints
+
+
+@pytest.mark.usefixtures("small")
+def test_a_net_is_not_called_unreadable_as_its_reading_is_ended(
+    tmp_path, monkeypatch, uninterrupted
+):
+    read_arrays = checkpoint.read_arrays
+
+    def terminated(*args, **more):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return read_arrays(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "read_arrays", terminated)
+        with pytest.raises(Terminated):
+            small_training.run(tmp_path / "run")
+    results = small_training.run(tmp_path / "run")
+    small_training.assert_same(tmp_path / "run", results, uninterrupted)
 
 
 @pytest.mark.usefixtures("small")
