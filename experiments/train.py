@@ -197,6 +197,7 @@ def _results(
         "notes": [
             *training_results.notes(job),
             *determinism.note(unordered, made_with),
+            *engine_choice.mixed(directory),
         ],
         "seconds": sum(seed["seconds"] for seed in seeds),
         **start,

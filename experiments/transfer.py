@@ -221,6 +221,7 @@ def _results(
             *transfer_results.notes(backbone, plans, recipe.batch_size),
             *training_results.notes(job),
             *determinism.note(unordered, made_with),
+            *engine_choice.mixed(directory),
         ],
         "seconds": sum(seed["seconds"] for seeds in scored for seed in seeds),
         **start,

@@ -95,6 +95,7 @@ def _run(config: ComparisonFlags, began, measures, compared, more, drawings):
             results["notes"] += determinism.note(
                 results["unordered_operations"], results["environment"]
             )
+            results["notes"] += engine_choice.mixed(directory)
             results |= more(results)
             metrics, drawn = directory.metrics(), drawings(results)
             results["figures"] = report.figure_paths(results, metrics, drawn)

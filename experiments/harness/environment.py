@@ -1,9 +1,11 @@
 """What a run was made with."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
 import platform
+import re
 from typing import Any
 
 from experiments.harness import numerics
@@ -17,8 +19,9 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "cnnlab", *STORES)
 def environment() -> dict[str, Any]:
     """Versions, devices, threads, settings, date: for `config.json`, `results.json`.
 
-    `date` is in UTC; `cpu_threads` counts those this process may use; a package that is
-    not installed has the version None.
+    `date` is in UTC; `cpu` names the processor as far as the system tells;
+    `cpu_threads` counts those this process may use; a package that is not installed has
+    the version None.
     """
     import jax
 
@@ -31,6 +34,7 @@ def environment() -> dict[str, Any]:
         "platform": devices[0].platform,
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
+        "cpu": _cpu(),
         "cpu_threads": _cpu_threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", "").strip(),
         **numerics.settings(),
@@ -42,6 +46,15 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _cpu() -> str:
+    # JAX calls every processor "cpu", and XLA makes other programs for other ones.
+    found = None
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        found = re.search(r"^model name\s*:\s*(.+)$", file.read(), re.MULTILINE)
+    name = found[1].strip() if found else platform.processor()
+    return f"{platform.machine()} {name}".strip()
 
 
 def _cpu_threads() -> int:

@@ -78,7 +78,31 @@ def _rounding(described: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("platform") != "gpu":
         # All others keep one order as they are.
         found.pop(numerics.ONE_ORDER, None)
+    if found.get("platform") != "cpu":
+        # It feeds the others, and computes nothing.
+        found.pop("cpu", None)
     return found
+
+
+def mixed(directory: WorkDirectory) -> list[str]:
+    """In a line, what of a run's environment was another in an earlier process, where
+    its numbers may differ for it."""
+    described = directory.description()
+    now = _rounding(described["environment"])
+    now["seed_engine"] = described.get("seed_engine")
+    others = {
+        name
+        for earlier in map(_rounding, described.get("earlier_environments", ()))
+        for name, value in now.items()
+        if name in earlier and earlier[name] != value
+    }
+    if not others:
+        return []
+    return [
+        f"Parts of the run were made under another {', '.join(sorted(others))} than "
+        "its environment tells, and may differ by rounding from a run under one; "
+        "config.json has them all."
+    ]
 
 
 def refuse_unfit(config: Any, job) -> None:

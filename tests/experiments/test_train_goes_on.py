@@ -22,7 +22,12 @@ def test_threads_that_xla_is_given_are_those_that_are_recorded(monkeypatch):
 
 @pytest.mark.parametrize(
     "name, there",
-    [("cnnlab", "'0.0'"), ("cpu_threads", "999"), ("seed_engine", "'vmap'")],
+    [
+        ("cnnlab", "'0.0'"),
+        ("cpu", "'aarch64'"),
+        ("cpu_threads", "999"),
+        ("seed_engine", "'vmap'"),
+    ],
 )
 def test_going_on_elsewhere_has_to_be_allowed(begun, capsys, name, there):
     config = stored(begun, "config.json")
@@ -31,7 +36,9 @@ def test_going_on_elsewhere_has_to_be_allowed(begun, capsys, name, there):
     place[name] = there = json.loads(there.replace("'", '"'))
     (begun / "config.json").write_text(json.dumps(config))
     refused(begun, f"allow_rounding: '.*' was begun with {name} {there}, and this is")
-    run(begun, allow_rounding=True, progress="lines")
+    results = run(begun, allow_rounding=True, progress="lines")
+    note = f"Parts of the run were made under another {name} than its environment"
+    assert any(told.startswith(note) for told in results["notes"])
     assert f"the run was begun with {name} {there}" in capsys.readouterr().err
     # What it was begun with is not forgotten.
     config = stored(begun, "config.json")
@@ -65,6 +72,7 @@ def test_a_run_that_does_not_say_of_a_setting_goes_on(begun, capsys, uninterrupt
         "begun; they are taken to have been as now"
     ]
     assert facts(results) == facts(uninterrupted[1])
+    assert not any("another" in note for note in results["notes"])
     assert stored(begun, "config.json")["environment"]["jax_enable_x64"] is False
 
 
