@@ -22,20 +22,22 @@ def of_run(results: Mapping) -> list[str]:
 
 
 def _time(results: Mapping) -> str:
-    """How long it took; of a training, how much of it went by before the first step.
+    """How long it took; of a training, what went by before the first step.
 
     The latter is of the process that wrote the report, which may have gone on from
     where an earlier one was stopped.
     """
-    took = f"The run took {wording.duration(results['seconds'])}."
+    took = wording.duration(results["seconds"])
     if results.get("first_step_seconds") is None:
-        return took
+        return f"The run took {took}."
     number = results["programs_compiled"]
     programs = "1 program" if number == 1 else f"{number} programs"
     return (
-        f"{took} The first step ended {results['first_step_seconds']:.1f} seconds "
+        f"The run took {took}, without starting and compiling. In the process that "
+        f"ended it the first step ended {results['first_step_seconds']:.1f} seconds "
         f"after the start, for which {programs} had to be compiled; compiling the "
-        f"steps of every net took {results['compile_seconds']:.1f} seconds."
+        f"steps of the nets that it trained took {results['compile_seconds']:.1f} "
+        "seconds."
     )
 
 

@@ -89,7 +89,7 @@ def test_a_run_tells_of_its_first_step(tmp_path, capsys, monkeypatch):
     assert f" {seconds:.1f} s after the start, " in said[0]
     assert f" {stored['programs_compiled']} program" in said[0]
     assert stored["first_step_seconds"] == seconds
-    assert f"The first step ended {seconds:.1f} seconds after" in pages[0]
+    assert f"the first step ended {seconds:.1f} seconds after" in pages[0]
     # Compiling is told of apart, without what came before.
     assert COMPILING <= stored["compile_seconds"] <= seconds - WAITED
     # Neither is in what steps take.

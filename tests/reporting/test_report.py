@@ -96,14 +96,14 @@ def test_holds_configuration_and_environment(page, results):
 
 def test_tells_what_went_by_before_the_first_step(example, page):
     _, results, _ = example
-    assert "The first step ended" not in page.text
+    assert "first step ended" not in page.text
     started = {"first_step_seconds": 4.25, "compile_seconds": 2.5}
     html = report.page_of(results | started | {"programs_compiled": 1}, [])
-    assert "4.2 seconds after the start, for which 1 program had" in html
-    assert "of every net took 2.5 seconds" in html
+    assert "first step ended 4.2 seconds after the start, for which 1 program" in html
+    assert "nets that it trained took 2.5 seconds" in html
     # A run that had nothing left to do made no step.
     nothing = dict.fromkeys((*started, "programs_compiled"))
-    assert "The first step ended" not in report.page_of(results | nothing, [])
+    assert "first step ended" not in report.page_of(results | nothing, [])
 
 
 def test_asks_for_nothing_and_runs_nothing(html):
