@@ -40,9 +40,11 @@ def compare_pairs(
     Each row holds `a`, `b`, `metric`, `confidence`, `delta`, the number of `seeds` and
         difference: the mean over seeds of a - b: positive where a is higher.
         deviation: the sample standard deviation of a - b over seeds.
-        low, high: Student's interval of the mean, for this pair alone.
-        p: two-sided paired t-test; 1 for identical arms, 0 where a and b differ by
-            the same amount at every seed.
+        low, high: Student's interval of the mean, for this pair alone; None where a and
+            b differ by the same amount at both of two seeds, which happens by chance to
+            shares of some hundred images, and tells of no spread.
+        p: two-sided paired t-test; 1 for identical arms and in that case, 0 where a and
+            b differ by the same amount at each of three seeds or more.
         p_holm: p adjusted by Holm over all the pairs.
         p_equivalent: two one-sided tests against |difference| >= delta.
         p_equivalent_holm: that, adjusted by Holm over all the pairs.
@@ -84,7 +86,11 @@ def compare_pairs(
     rows = []
     for a, b in pairs:
         mean, spread, n = _difference(values[a], values[b])
-        interval = student(mean, spread, n, confidence)
+        # Shares of so many images are two times the same by chance, and would tell of
+        # no spread at all.
+        told = None if n == 2 and spread == 0 and mean != 0 else spread
+        tied = told is None and n == 2
+        interval = student(mean, told, n, confidence)
         ratio = _variance_ratio(values[a], values[b], spread)
         rows.append(
             {
@@ -94,15 +100,16 @@ def compare_pairs(
                 "difference": mean,
                 "low": interval.low,
                 "high": interval.high,
-                "p": _p_value(mean, spread, n),
+                "p": 1.0 if tied else _p_value(mean, spread, n),
                 "p_holm": None,
                 "verdict": "not resolved",
-                "seeds_needed": seeds_needed(mean, spread, level / len(pairs)),
+                "seeds_needed": seeds_needed(mean, told, level / len(pairs)),
                 "confidence": confidence,
                 "seeds": n,
                 "deviation": spread,
                 "delta": delta,
-                "p_equivalent": delta and equivalence_p(mean, spread, n, delta),
+                "p_equivalent": delta
+                and (1.0 if tied else equivalence_p(mean, spread, n, delta)),
                 "p_equivalent_holm": None,
                 "equivalent": None,
                 "variance_ratio": ratio,

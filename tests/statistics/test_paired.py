@@ -164,6 +164,31 @@ def test_constant_difference_is_certain_despite_rounding():
     assert row["low"] == row["high"] == row["difference"]
 
 
+def test_two_seeds_that_differ_alike_tell_of_no_spread():
+    (row,) = compare_pairs({"a": [0.92, 0.91], "b": [0.82, 0.81]}, delta=0.5)
+    assert row["difference"] == pytest.approx(0.1)
+    assert row["low"] is row["high"] is row["seeds_needed"] is None
+    assert (row["p"], row["p_equivalent"]) == (1, 1)
+    assert row["verdict"] == "not resolved"
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("examples", [128, 2000])
+def test_shares_of_images_resolve_no_more_by_chance_than_they_may(seeds, examples):
+    """Among fifteen pairs of arms that are alike, of which one in twenty may."""
+    generator = np.random.default_rng(seeds * examples)
+    draws = generator.binomial(examples, 0.9, (400, 6, seeds)) / examples
+    wrong = sum(
+        any(
+            row["verdict"] == "resolved"
+            for row in compare_pairs(dict(zip("abcdef", arms, strict=True)))
+        )
+        for arms in draws
+    )
+    # Three standard deviations above 20 of 400.
+    assert wrong <= 33
+
+
 def test_differences_that_cancel_are_no_difference():
     arms = {"a": [0.1, 0.2, 0.7], "b": [0.2, 0.7, 0.1]}
     (row,) = compare_pairs(arms)
