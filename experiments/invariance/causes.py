@@ -11,7 +11,7 @@ from cnnlab.diagnostics.halves import halves
 from cnnlab.diagnostics.tomography import Row, equivariance_error
 from experiments.comparing.measure import Measure, interval
 
-MULTIPLES = -1, 0, 1
+NEAR = -1, 0, 1
 CAUSES = "aliasing", "boundary", "head"
 
 
@@ -29,6 +29,29 @@ def stride_of(function, *args) -> tuple[int, int]:
     return tuple(int(side) for side in last.stride)
 
 
+def multiples_of(
+    size: tuple[int, int], stride: tuple[int, int]
+) -> tuple[int, ...] | None:
+    """The lattice that a budget goes over: all of it where it fits the images, else the
+    nearest points.
+
+    A mean over few points still varies with the phase where the boundary or the head
+    does, which counts as aliasing.
+
+    Raises:
+        ValueError: not even those fit.
+    """
+    pairs = zip(size, stride, strict=True)
+    if all(side > step and side % step == 0 for side, step in pairs):
+        return None
+    span = len(NEAR) * max(stride) - 1
+    if span >= min(size):
+        raise ValueError(
+            f"has a stride of {max(stride)}, which takes rolls by {span} pixels"
+        )
+    return NEAR
+
+
 def budget(examples: int) -> Measure:
     """How much the class probabilities change as images roll, and each cause's share.
 
@@ -44,11 +67,12 @@ def budget(examples: int) -> Measure:
 
     def of_net(predict, dataset) -> dict[str, Any]:
         images = dataset.test.images[:examples]
+        stride = stride_of(predict.apply, predict.variables, images[:1])
         found = error_budget(
             halves(predict.apply, predict.variables, images),
             images,
-            stride=stride_of(predict.apply, predict.variables, images[:1]),
-            multiples=MULTIPLES,
+            stride=stride,
+            multiples=multiples_of(images.shape[1:3], stride),
         )
         shares = found.shares or dict.fromkeys(CAUSES)
         return {

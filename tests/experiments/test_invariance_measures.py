@@ -89,13 +89,22 @@ def test_a_budget_is_of_all_that_changes_under_the_rolls(dataset, strided):
     assert "stride=(2, 2)" in found["budget_spec"] or "stride=2" in found["budget_spec"]
     shares = [found[f"budget_{cause}"] for cause in causes.CAUSES]
     assert sum(shares) == pytest.approx(1) and all(shares)
-    rolls = [p + 2 * m for p in range(2) for m in (-1, 0, 1)]
-    images = dataset.test.images[:2]
+    images, rolls = dataset.test.images[:2], range(8)
     looks = [np.roll(images, move, (1, 2)) for move in itertools.product(rolls, rolls)]
     said = np.stack([jax.nn.softmax(strided(look)) for look in looks])
     at_home = np.square(jax.nn.softmax(strided(images))).sum(-1)
     change = said.var(0).sum(-1).mean() / at_home.mean()
     assert found["budget_change"] == pytest.approx(change, rel=1e-3)
+
+
+def test_a_budget_goes_over_the_whole_lattice_where_there_is_one():
+    assert causes.multiples_of((28, 32), (4, 4)) is None
+    assert causes.multiples_of((30, 32), (4, 4)) == (-1, 0, 1)
+    # One point is no mean.
+    for size, span in (((32, 32), 95), ((20, 40), 23)):
+        stride = (span + 1) // 3
+        with pytest.raises(ValueError, match=f"stride of {stride}, which .* {span} "):
+            causes.multiples_of(size, (stride, stride))
 
 
 def test_a_net_that_does_not_change_has_no_shares(dataset, strided):
