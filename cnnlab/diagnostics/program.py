@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from cnnlab.diagnostics.equations import (
@@ -27,6 +26,7 @@ from cnnlab.diagnostics.equations import (
     read_call,
 )
 from cnnlab.diagnostics.operation import Operation, Program, Value
+from cnnlab.diagnostics.tracing import traced
 
 
 def trace(function: Callable, *args) -> Program:
@@ -34,8 +34,12 @@ def trace(function: Callable, *args) -> Program:
 
     Args:
         args: trees of arrays or `jax.ShapeDtypeStruct`s; nothing is computed.
+
+    Raises:
+        TypeError: JAX cannot trace the function.
     """
-    return _program(jax.make_jaxpr(function)(*args), Scope())
+    jaxpr, _ = traced(function, *args)
+    return _program(jaxpr, Scope())
 
 
 def operation_of(equation: JaxprEqn, scope: Scope) -> Operation:

@@ -39,7 +39,8 @@ def walk(
 
     Raises:
         ValueError: the image is not one array with these axes.
-        TypeError: an argument that no array can be, or an axis that is no integer.
+        TypeError: an argument that no array can be, an axis that is no integer, or a
+            function that JAX cannot trace.
     """
     leaves = [described(leaf) for leaf in jax.tree.leaves(args)]
     position, _ = roles(args, image)

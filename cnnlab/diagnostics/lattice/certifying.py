@@ -92,6 +92,7 @@ def certify(
         UserError: no array for an image, or one without two such axes; a function whose
             outputs do not depend on it, or that computes in less than float32.
         ValueError: a number of trials below 1.
+        TypeError: a function that JAX cannot trace.
     """
     if trials is not None:
         check_count("trials", trials)

@@ -13,15 +13,10 @@ from cnnlab.diagnostics.surgery.pending import settled
 from cnnlab.diagnostics.surgery.rewriting import Swaps, compute
 from cnnlab.diagnostics.surgery.site import Site
 from cnnlab.diagnostics.surgery.together import Groups, share_choices
+from cnnlab.diagnostics.tracing import name_of, traced
 
 AFTER = ("activation", "convolution")
 _ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
-_UNTRACEABLE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.NonConcreteBooleanIndexError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
 
 
 def sites(fn: Callable, *args, **kwargs) -> tuple[Site, ...]:
@@ -112,7 +107,7 @@ def swap_downsampling(
 
 def no_sites(fn: Callable) -> str:
     """What is said of a function that thins no map."""
-    return f"{_name(fn)} has no sites: nothing in it thins a map"
+    return f"{name_of(fn)} has no sites: nothing in it thins a map"
 
 
 def _traced(fn: Callable, args, kwargs) -> tuple[ClosedJaxpr, list[Any], Any]:
@@ -128,13 +123,5 @@ def _traced(fn: Callable, args, kwargs) -> tuple[ClosedJaxpr, list[Any], Any]:
         args, kwargs = jax.tree.unflatten(structure, given)
         return fn(*args, **kwargs)
 
-    try:
-        program, result = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
-    except _UNTRACEABLE as error:
-        reason = str(error).splitlines()[0]
-        raise TypeError(f"{_name(fn)} cannot be traced by JAX: {reason}") from error
+    program, result = traced(of_arrays, *arrays, name=name_of(fn))
     return program, arrays, jax.tree.structure(result)
-
-
-def _name(fn: Callable) -> str:
-    return getattr(fn, "__name__", type(fn).__name__)
