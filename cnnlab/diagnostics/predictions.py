@@ -21,13 +21,20 @@ def checked_images(images: Images) -> Images:
 
     Raises:
         TypeError: they are no array.
-        ValueError: not [examples, height, width, channels], empty, or not finite.
+        ValueError: not [examples, height, width, channels], channels that come second
+            by the look of it (1, 3 or 4, before two equal sides), empty, or not finite.
     """
     check_array("images", images)
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             "images must be [examples, height, width, channels], none of them 0, "
             f"got shape {images.shape}"
+        )
+    _, height, width, channels = images.shape
+    if height in (1, 3, 4) and width == channels > 4:
+        raise ValueError(
+            f"images of shape {images.shape} look as if channels came first; they must "
+            "be [examples, height, width, channels]"
         )
     images = np.asarray(images)
     if images.dtype.kind not in "biu":
@@ -69,7 +76,8 @@ def logits_of(predict: Predict, images: Images, classes: int | None = None) -> L
     Raises:
         ValueError: not one row of logits for each image, or a logit that is NaN.
     """
-    logits = np.asarray(predict(images))
+    # Its own, to change as it likes: others may be views of the caller's images.
+    logits = np.asarray(predict(np.array(images)))
     wanted = "classes" if classes is None else classes
     if logits.ndim != 2 or len(logits) != len(images) or 0 in logits.shape:
         raise ValueError(

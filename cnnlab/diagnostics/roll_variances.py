@@ -40,7 +40,8 @@ class Net:
         """The maps; of a net in one piece, the images themselves."""
         if self.features is None:
             return images
-        maps = np.asarray(self.features(images))
+        # Its own, to change as it likes.
+        maps = np.asarray(self.features(np.array(images)))
         if maps.ndim != 4 or len(maps) != len(images) or 0 in maps.shape:
             raise ValueError(
                 f"features must give maps [{len(images)}, rows, columns, channels] "

@@ -28,6 +28,7 @@ def refusal(kind, *arguments):
     [
         (IMAGES[0], "got shape (8, 8, 1)"),
         (IMAGES[:0], "none of them 0, got shape (0, 8, 8, 1)"),
+        (IMAGES.transpose(0, 3, 1, 2), "(6, 1, 8, 8) look as if channels came first"),
         (
             np.where(np.arange(6)[:, None, None, None] == 4, np.nan, IMAGES),
             "image 4 is",
@@ -163,3 +164,25 @@ def test_arguments_that_are_something_else():
         shifts.grid(predict, IMAGES, SPEC).flip_radius("l7")
     with pytest.raises(ValueError, match="without labels"):
         _ = shifts.grid(predict, IMAGES, SPEC).accuracy
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "zhang_2019(canvas=8, crop=5)",
+        "shift(circular, 0..1, all pairs, per image)",
+        *EVERY,
+    ],
+)
+def test_a_predict_that_works_in_place_changes_no_image(spec):
+    def in_place(images):
+        # A number for each image and part, from which the batch is of no matter.
+        images -= images.min((1, 2, 3), keepdims=True)
+        return images.reshape(len(images), -1)[:, :3].copy()
+
+    images = IMAGES.copy()
+    found = shifts.measure(in_place, images, spec, LABELS)
+    np.testing.assert_array_equal(images, IMAGES)
+    wanted = shifts.measure(lambda x: in_place(x.copy()), images, spec, LABELS)
+    for name, value in vars(found).items():
+        np.testing.assert_array_equal(value, getattr(wanted, name), err_msg=name)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnlab.diagnostics import shifts
+from cnnlab.diagnostics.specs import spec_of
 
 SPECS = [
     "shift(circular, -3..3, all pairs, per image)",
@@ -49,6 +50,14 @@ def test_the_spec_of_a_result_gives_it_again(spec):
     again = shifts.measure(predict, images, first.spec, labels, batch_size=12)
     for name, value in vars(first).items():
         np.testing.assert_array_equal(value, getattr(again, name), err_msg=name)
+
+
+def test_a_spec_has_pythons_numbers_whatever_it_was_given():
+    spec = shifts.engstrom_2019(degrees=np.float64(30), pixels=np.int64(3))
+    assert str(spec) == str(shifts.engstrom_2019(degrees=30.0, pixels=3))
+    steps = shifts.Range(*np.float32([-1, 1, 0.25]))
+    assert str(steps) == "-1.0..1.0 by 0.25"
+    assert spec_of("f", pairs=[(np.int32(1), np.float64(2))]) == "f(pairs=[(1, 2.0)])"
 
 
 def test_defaults_are_the_published_numbers():
@@ -121,7 +130,9 @@ def test_every_published_protocol_is_found_by_name():
             "shift(crop, 0..1, all pairs, per image, canvas=8, crop=9)",
             "crop 9 does not fit canvas 8",
         ),
-        ("zhang_2019(canvas=8, crop=8)", "canvas larger than the crop"),
+        ("zhang_2019(canvas=8, crop=8)", "canvas at least 2 larger than the crop"),
+        ("zhang_2019(canvas=9, crop=8)", "canvas at least 2 larger than the crop"),
+        ("shift(circular, 0..0, two draws, per image)", "0..0 need two shifts"),
         ("zhang_2019(crops=8)", "no option 'crops'"),
         ("chaman_2021(max_shift=0)", "max_shift 0 must be at least 1"),
         ("azulay_2019(motion='zero')", "unknown motion 'zero'"),

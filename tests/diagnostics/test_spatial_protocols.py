@@ -103,6 +103,19 @@ def test_correct_is_what_stays_right_under_all_that_was_tried():
     assert got.average.mean == pytest.approx(got.tried.mean())
 
 
+def test_images_of_bytes_are_asked_about_as_their_moved_ones_are():
+    asked = []
+
+    def predict(images):
+        asked.append(images.dtype)
+        return in_the_middle(images)
+
+    images = np.full((2, 9, 9, 1), 7, np.uint8)
+    shifts.measure(predict, images, "engstrom_2019(pixels=1, angles=1)", [1, 1])
+    # Of the images as they came it was only asked whether it is steady.
+    assert set(asked[2:]) == {np.dtype(np.float32)}
+
+
 def test_the_worst_of_ten_is_worse_than_one_and_the_grid_worse_still():
     images = np.zeros((60, 9, 9, 1), np.float32)
     images[:, 4, 3] = 1

@@ -13,6 +13,7 @@ from cnnlab.diagnostics.predictions import Images, Labels, Predict, logits_of
 from cnnlab.diagnostics.shifts.answers import BATCH_SIZE, ask_labelled
 from cnnlab.diagnostics.shifts.parsing import protocols
 from cnnlab.diagnostics.shifts.protocol import check_seed
+from cnnlab.diagnostics.specs import plain
 from cnnlab.ops.arguments import check_count, check_number
 from cnnlab.ops.warping import affine_matrix, affine_warp
 from cnnlab.statistics.intervals import Interval, mean_interval
@@ -119,6 +120,8 @@ class Spatial:
         """
         asked = ask_labelled(self, predict, images, labels, batch_size=batch_size)
         images, labels, classes = asked
+        # As the moved ones are, or `predict` may take them for something else.
+        images = images.astype(np.float32, copy=False)
         parts = [
             slice(start, start + batch_size)
             for start in range(0, len(images), batch_size)
@@ -201,6 +204,9 @@ def engstrom_2019(
     for name, count in {"translations": translations, "angles": angles}.items():
         check_count(name, count)
     check_seed(seed)
+    pixels, degrees, translations, angles, seed = map(
+        plain, (pixels, degrees, translations, angles, seed)
+    )
     tries = None if attack == "grid" else int(found[1]) if found else 1
     limits = f"attack={attack!r}, pixels={pixels!r}, degrees={degrees!r}"
     more = f"translations={translations}, angles={angles}"

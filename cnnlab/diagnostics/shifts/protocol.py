@@ -60,8 +60,8 @@ class Shift:
                 f"{self.pairs} draws nothing: write per image, and no passes= or seed="
             )
         shifts = self.rows.how_many * self.columns.how_many
-        if self.pairs == "all pairs" and shifts < 2:
-            raise ValueError(f"all pairs of {self.written_ranges} need two shifts")
+        if self.pairs != "with the unshifted" and shifts < 2:
+            raise ValueError(f"{self.pairs} of {self.written_ranges} need two shifts")
 
     @property
     def draws(self) -> bool:

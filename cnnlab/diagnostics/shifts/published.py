@@ -26,7 +26,7 @@ def zhang_2019(
         crop: side of what the network sees.
 
     Raises:
-        ValueError: a crop that leaves no room in the canvas.
+        ValueError: a crop that leaves no room in the canvas for two offsets.
 
     Source: Zhang, 2019, "Making convolutional networks shift-invariant again", section
     4.1, https://arxiv.org/abs/1904.11486, with the numbers of the author's
@@ -36,10 +36,10 @@ def zhang_2019(
     """
     for name, side in {"canvas": canvas, "crop": crop}.items():
         check_count(name, side)
-    if crop >= canvas:
+    if canvas - crop < 2:
         raise ValueError(
-            f"zhang_2019 needs a canvas larger than the crop, got canvas={canvas}, "
-            f"crop={crop}"
+            "zhang_2019 needs a canvas at least 2 larger than the crop, got "
+            f"canvas={canvas}, crop={crop}"
         )
     offsets = Range(0, canvas - crop - 1)
     options = f"canvas={canvas}, crop={crop}, passes={passes}, batch={batch}"

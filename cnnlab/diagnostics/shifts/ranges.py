@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from cnnlab.diagnostics.specs import plain
+
 
 class Range(NamedTuple):
     """The displacements first, first + step, ... last; both ends belong to it."""
@@ -59,8 +61,8 @@ class Range(NamedTuple):
         return [int(p) if float(p).is_integer() else p for p in points]
 
     def __str__(self) -> str:
-        step = "" if self.step == 1 else f" by {self.step!r}"
-        return f"{self.first!r}..{self.last!r}{step}"
+        first, last, step = map(plain, self)
+        return f"{first!r}..{last!r}" + ("" if step == 1 else f" by {step!r}")
 
 
 def _number(text: str) -> float:
