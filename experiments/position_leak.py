@@ -19,7 +19,7 @@ layers can exploit absolute spatial location", https://arxiv.org/abs/2003.07064.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cnnlab.errors import UserError
@@ -118,18 +118,29 @@ def main(config: Config) -> None:
 
 
 def _elsewhere():
-    from cnnlab import training
     from cnnlab.data import red_green
-    from experiments.comparing.measure import Measure
+    from cnnlab.diagnostics import shifts
+    from experiments.comparing.measure import Measure, intervals
 
     def of_net(predict, dataset) -> dict[str, Any]:
-        test = dataset.test
-        here = training.score(predict(test.images), test.labels).accuracy
-        moved = predict(red_green.elsewhere(test.images))
-        there = training.score(moved, test.labels).accuracy
-        return {"elsewhere_accuracy": there, "leak": here - there}
+        found = shifts.accuracy_under_shifts(
+            predict,
+            dataset.test.images,
+            dataset.test.labels,
+            [(0, 0), red_green.ELSEWHERE],
+            motion="circular",
+        )
+        here, there = map(float, found.accuracy)
+        return {
+            "elsewhere_accuracy": there,
+            "leak": here - there,
+            "elsewhere_spec": found.spec,
+        }
 
-    return Measure("elsewhere", of_net)
+    def of_arm(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return intervals(seeds) | {"elsewhere_spec": seeds[0]["elsewhere_spec"]}
+
+    return Measure("elsewhere", of_net, of_arm)
 
 
 def _more(results: Mapping) -> dict[str, Any]:

@@ -24,6 +24,8 @@ _SQUARE = 4
 # Rows that the first class' squares keep to; the second's are half an image below.
 _ROWS = range(3, 14)
 _BELOW = IMAGE_SIZE // 2
+ELSEWHERE = _BELOW, 0
+"""The circular shift, down and to the right, to the other class' part of the image."""
 
 Images = UInt8[np.ndarray, "examples 32 32 3"]
 
@@ -84,4 +86,4 @@ def elsewhere(images: Images) -> Images:
 
     On a torus: the second class' squares come in at the top.
     """
-    return np.roll(images, _BELOW, axis=1)
+    return np.roll(images, ELSEWHERE, (1, 2))

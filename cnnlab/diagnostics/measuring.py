@@ -7,15 +7,22 @@ from typing import Any
 from cnnlab.diagnostics import shifts
 from cnnlab.diagnostics.aliasing import meter
 from cnnlab.diagnostics.error_budget import error_budget
+from cnnlab.diagnostics.shifts.grid import NEAR
 from cnnlab.diagnostics.surgery import sampling_effects
 from cnnlab.diagnostics.tomography import equivariance_error, invariance_error
 from cnnlab.ops.registry import parse_spec
+
+
+def _grid(predict, images, *labels, spec: str = NEAR, probabilities: bool = False):
+    return shifts.grid(predict, images, spec, *labels, probabilities=probabilities)
+
 
 # By what their specs begin with; the protocols of `shifts` beside them.
 MEASURES: dict[str, Callable] = {
     "aliasing": meter,
     "equivariance_error": equivariance_error,
     "error_budget": error_budget,
+    "grid": _grid,
     "invariance_error": invariance_error,
     "sampling_effects": sampling_effects,
 }
@@ -26,7 +33,7 @@ def measure(spec: str, function: Any, *args) -> Any:
 
     `measure(found.spec, function, *args)` gives a result again, from what it was made
     of: a function and its arguments, `predict` or (features, head) and images, or, for
-    a protocol of `shifts`, `predict`, images and labels.
+    a protocol of `shifts` or a grid of them, `predict`, images and labels.
 
     Raises:
         ValueError: a malformed spec, an unknown measure or option, or what the measure

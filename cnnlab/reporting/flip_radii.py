@@ -56,7 +56,7 @@ def caption(results: Mapping) -> str:
     bars = ""
     if first["circular_flip_radius"]["low"] is not None:
         bars = f" Bars: {wording.CONFIDENCE} Student intervals over seeds."
-    specs = wording.listed([each["spec"] for each in first["shift_maps"]])
+    specs = wording.listed([each["grid_spec"] for each in first["shift_maps"]])
     return (
         "How far the image moves before its class first flips: the larger of the two "
         "displacements, down and to the side, mean over images; one that keeps its "

@@ -68,12 +68,18 @@ def caption(results: Mapping) -> str:
     mean = f", mean over {wording.seeds(over)}" if over > 1 else ""
     return (
         f"The share of {examples} test images that keep the class they have unmoved, "
-        f"at each shift{mean}; the middle is no shift. Measured by {specs(results)}."
+        f"at each shift{mean}; the middle is no shift. Measured by {grids(results)}."
     )
 
 
+def grids(results: Mapping) -> str:
+    """What gives the maps again, by `cnnlab.diagnostics.measuring.measure`."""
+    first = _measured(results)[0]
+    return wording.listed([each["grid_spec"] for each in first["shift_maps"]])
+
+
 def specs(results: Mapping) -> str:
-    """The protocols of the grids, each of which gives its numbers again."""
+    """The protocols of the consistencies, each of which gives its numbers again."""
     first = _measured(results)[0]
     return wording.listed([each["spec"] for each in first["shift_maps"]])
 

@@ -15,7 +15,7 @@ _NUMBERS = "consistency", "consistency_among_correct", "consistency_beyond_accur
 
 
 def spec(motion: str, reach: int) -> str:
-    """The protocol that the maps are measured by, for `shifts.measure`."""
+    """The protocol of the consistencies, for `shifts.measure`."""
     return f"shift({motion}, {-reach}..{reach}, all pairs, per image)"
 
 
@@ -27,7 +27,11 @@ def of_grid(motion: str, grid: shifts.Grid) -> dict[str, Any]:
         f"{motion}_{name}": value and value.mean
         for name, value in zip(_NUMBERS, values, strict=True)
     }
-    return {**found, f"{motion}_agreement": grid.agreement.tolist()}
+    return {
+        **found,
+        f"{motion}_agreement": grid.agreement.tolist(),
+        f"{motion}_grid_spec": grid.spec,
+    }
 
 
 def accuracy_along(offsets: Sequence[int], examples: int) -> Measure:
@@ -73,7 +77,8 @@ def consistency(reach: int, examples: int, motions: Sequence[str] = MOTIONS) -> 
 
     For each motion a seed's record gets `<motion>_consistency`, that
     `_among_correct`, what is of it `_beyond_accuracy`, and the `<motion>_agreement` of
-    each shift with the unmoved image; the arm's row gets `shift_maps`.
+    each shift with the unmoved image, which `<motion>_grid_spec` gives again; the arm's
+    row gets `shift_maps`.
 
     Args:
         examples: test images that are moved, the first.
@@ -96,6 +101,7 @@ def consistency(reach: int, examples: int, motions: Sequence[str] = MOTIONS) -> 
             {
                 "motion": motion,
                 "spec": spec(motion, reach),
+                "grid_spec": seeds[0][f"{motion}_grid_spec"],
                 "examples": seeds[0]["consistency_examples"],
                 "offsets": list(range(-reach, reach + 1)),
                 "agreement": np.mean(

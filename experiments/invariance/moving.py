@@ -35,13 +35,14 @@ def curves(reach: int, examples: int) -> Measure:
             line = shifts.grid(predict, images, spec(motion), labels)
             for name in _CURVES:
                 found[f"{motion}_{name}_along"] = getattr(line, name)[0].tolist()
+            found[f"{motion}_curve_spec"] = line.spec
         return found
 
     def of_arm(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         rows = [
             {
                 "motion": motion,
-                "spec": spec(motion),
+                "spec": seeds[0][f"{motion}_curve_spec"],
                 "examples": seeds[0]["curve_examples"],
                 "shifts": list(range(-reach, reach + 1)),
                 **{

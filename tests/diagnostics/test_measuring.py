@@ -51,6 +51,12 @@ MADE = {
         (predict, IMAGES, LABELS),
     ),
     "grid": (
+        lambda *of: shifts.grid(
+            *of, "shift(zero, 0..1 x -1..1, all pairs, per image)", probabilities=True
+        ),
+        (predict, IMAGES),
+    ),
+    "consistency of a grid with labels": (
         lambda *of: (
             shifts.grid(
                 of[0], of[1], "shift(circular, 0..1, all pairs, per image)", of[2]

@@ -51,6 +51,9 @@ def test_a_torus_and_full_padding_score_the_same_in_both_places(tmp_path, paddin
             assert len(np.unique(stored["logits"].argmax(-1))) == 2
             assert seed["elsewhere_accuracy"] == seed["test_accuracy"]
             assert seed["leak"] == 0
+    spec = "accuracy(motion='circular', shifts=((0, 0), (16, 0)))"
+    assert {arm["elsewhere_spec"] for arm in results["arms"]} == {spec}
+    assert spec in results["tables"][0]["note"]
     named = " and ".join(paddings)
     assert results["answer"].startswith(f"Under {named} padding nets score the same")
     (table,) = results["tables"]

@@ -18,6 +18,7 @@ def measured(results, reach=2, examples=300):
             {
                 "motion": motion,
                 "spec": f"shift({motion}, -2..2, all pairs, per image)",
+                "grid_spec": f"grid(spec='shift({motion}, -2..2, all pairs)')",
                 "examples": examples,
                 "offsets": offsets,
                 "agreement": agreement.tolist(),

@@ -15,8 +15,10 @@ from cnnlab.diagnostics.shifts.consistency import (
 )
 from cnnlab.diagnostics.shifts.parsing import parse_shift
 from cnnlab.diagnostics.shifts.protocol import Shift
+from cnnlab.diagnostics.specs import spec_of
 from cnnlab.ops.arguments import check_choice
 
+NEAR = "shift(circular, -3..3, all pairs, per image)"
 NORMS = {
     "max": lambda dy, dx: np.maximum(np.abs(dy), np.abs(dx)),
     "sum": lambda dy, dx: np.abs(dy) + np.abs(dx),
@@ -29,7 +31,7 @@ class Grid:
     """The class of every image at every displacement.
 
     Attributes:
-        protocol: the shifts; `spec` is its text.
+        protocol: the shifts.
         home: the displacement that counts as none.
         classes: in two bytes each, up to 32,768 classes.
         unshifted: the classes at home.
@@ -46,8 +48,9 @@ class Grid:
 
     @property
     def spec(self) -> str:
-        """What gives these maps again."""
-        return str(self.protocol)
+        """What gives these maps again, by `measuring.measure`."""
+        more = {} if self.probabilities is None else {"probabilities": True}
+        return spec_of("grid", spec=str(self.protocol), **more)
 
     @property
     def agreement(self) -> Float[np.ndarray, "rows columns"]:
@@ -103,7 +106,7 @@ class Grid:
 def grid(
     predict: Predict,
     images: Images,
-    spec: str | Shift = "shift(circular, -3..3, all pairs, per image)",
+    spec: str | Shift = NEAR,
     labels: Labels | None = None,
     *,
     probabilities: bool = False,
