@@ -1,5 +1,6 @@
 """What a function says of images, and whether it is one that can be asked."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -94,22 +95,48 @@ def logits_of(predict: Predict, images: Images, classes: int | None = None) -> L
 
 
 def classes_of(predict: Predict, images: Images) -> int:
-    """How many classes `predict` tells apart, asked twice about the same images.
+    """How many classes `predict` tells apart, asked three times about the same images.
 
     Raises:
-        ValueError: as `logits_of`, or the two answers differ by more than rounding.
+        ValueError: as `logits_of` and `steady_answer`.
     """
-    first = logits_of(predict, images)
-    check_steady("predict", first, logits_of(predict, images, first.shape[1]))
-    return first.shape[1]
+    return steady_answer(
+        "predict", functools.partial(logits_of, predict), images
+    ).shape[1]
 
 
-def check_steady(name: str, first: np.ndarray, second: np.ndarray) -> None:
-    """Refuses two answers to one question that differ by more than rounding.
+def steady_answer(
+    name: str, function: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray
+) -> np.ndarray:
+    """What the function gives of a batch: twice the same, and of each input by itself.
+
+    Args:
+        name: what an error calls the function.
 
     Raises:
-        ValueError: they differ by more than a thousandth of the largest magnitude.
+        ValueError: two answers about one input differ by more than a thousandth of the
+            largest magnitude, on the same batch or on one with other inputs.
     """
+    first = function(inputs)
+    _check_same(
+        first,
+        function(inputs),
+        f"{name} changes between calls on the same images",
+        "is dropout left on?",
+    )
+    kept = max(1, len(inputs) // 2)
+    # Of one shape with the batch, so that nothing is compiled for it.
+    others = np.broadcast_to(inputs[:1], inputs[kept:].shape)
+    _check_same(
+        first[:kept],
+        function(np.concatenate([inputs[:kept], others]))[:kept],
+        f"{name} changes with the other images of a batch",
+        "is BatchNorm in training mode?",
+    )
+    return first
+
+
+def _check_same(first: np.ndarray, second: np.ndarray, what: str, why: str) -> None:
     known = np.isfinite(first) & np.isfinite(second)
     before, after = (np.where(known, x, 0).astype(float) for x in (first, second))
     change, largest = np.abs(after - before).max(), np.abs(before).max()
@@ -117,8 +144,7 @@ def check_steady(name: str, first: np.ndarray, second: np.ndarray) -> None:
         first[~known], second[~known]
     ):
         raise ValueError(
-            f"{name} changes between calls on the same images, by up to {change:.3g} "
-            f"where the largest is {largest:.3g}: is dropout left on?"
+            f"{what}, by up to {change:.3g} where the largest is {largest:.3g}: {why}"
         )
 
 

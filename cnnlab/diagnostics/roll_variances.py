@@ -1,5 +1,6 @@
 """Variances of a net's outputs over rolls of its images, within and between phases."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -7,9 +8,9 @@ from jaxtyping import Float
 
 from cnnlab.diagnostics.predictions import (
     Images,
-    check_steady,
     logits_of,
     probabilities_of,
+    steady_answer,
 )
 from cnnlab.diagnostics.shifts.motions import roll
 
@@ -28,13 +29,11 @@ class Net:
             )
         self.features, self.head = halves
         self.outputs, self.classes = outputs, None
-        maps = self.maps_of(first)
+        name, maps = "predict", first
         if self.features is not None:
-            check_steady("features", maps, self.maps_of(first))
-        logits = logits_of(self.head, maps)
-        name = "predict" if self.features is None else "head"
-        check_steady(name, logits, logits_of(self.head, maps))
-        self.classes = logits.shape[1]
+            name, maps = "head", steady_answer("features", self.maps_of, first)
+        head = functools.partial(logits_of, self.head)
+        self.classes = steady_answer(name, head, maps).shape[1]
 
     def maps_of(self, images):
         """The maps; of a net in one piece, the images themselves."""

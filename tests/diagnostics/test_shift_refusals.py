@@ -88,6 +88,17 @@ def test_dropout_left_on(spec):
     assert "changes between calls" in message and "is dropout left on?" in message
 
 
+@pytest.mark.parametrize("spec", EVERY)
+def test_statistics_of_the_batch(spec):
+    def normalised(images):
+        logits = predict(images)
+        return (logits - logits.mean(0)) / logits.std(0)
+
+    message = refusal(ValueError, normalised, IMAGES, spec, LABELS)
+    assert "changes with the other images of a batch, by up to " in message
+    assert "is BatchNorm in training mode?" in message
+
+
 def test_rounding_between_calls_is_no_change():
     calls = iter(range(1000))
 

@@ -54,7 +54,7 @@ def test_a_window_steps_through_larger_images():
 
     spec = "azulay_2019(motion='crop', canvas=8, crop=4, steps=2)"
     got = shifts.measure(predict, images, spec)
-    starts, *steps = offsets[2:]
+    starts, *steps = offsets[3:]
     np.testing.assert_array_equal(starts, got.starts @ [10, 1])
     for number, step in enumerate(steps, 1):
         np.testing.assert_array_equal(step, starts + 11 * number)
@@ -113,7 +113,7 @@ def test_images_of_bytes_are_asked_about_as_their_moved_ones_are():
     images = np.full((2, 9, 9, 1), 7, np.uint8)
     shifts.measure(predict, images, "engstrom_2019(pixels=1, angles=1)", [1, 1])
     # Of the images as they came it was only asked whether it is steady.
-    assert set(asked[2:]) == {np.dtype(np.float32)}
+    assert set(asked[3:]) == {np.dtype(np.float32)}
 
 
 def test_the_worst_of_ten_is_worse_than_one_and_the_grid_worse_still():

@@ -40,7 +40,7 @@ def ask(
     fits: Callable[[Images], None],
     home: Callable[[Images], Images],
 ) -> Asked:
-    """The arguments, checked, at the cost of two calls about the first batch.
+    """The arguments, checked, at the cost of three calls about the first batch.
 
     Args:
         fits: refuses images that cannot be moved as they are going to be.
