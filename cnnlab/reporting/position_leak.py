@@ -61,11 +61,16 @@ def answer(results: Mapping) -> str:
         if leak["mean"] == 0 and leak["low"] in (None, 0)
     ]
     sentences = []
-    if blind:
-        sentences.append(
-            f"Under {wording.listed(blind)} padding nets score the same wherever the "
-            "squares are: place tells them nothing."
-        )
+    guessing = [arm["name"] for arm in results["arms"] if _guesses(arm)]
+    for names, what in (
+        ([name for name in blind if name not in guessing], "place tells them nothing"),
+        ([name for name in blind if name in guessing], "they may be guessing"),
+    ):
+        if names:
+            sentences.append(
+                f"Under {wording.listed(names)} padding nets score the same wherever "
+                f"the squares are: {what}."
+            )
     for name, leak in leaks.items():
         if name not in blind:
             points = wording.percent_with_half_width(leak)
@@ -74,6 +79,12 @@ def answer(results: Mapping) -> str:
                 "other class is at home."
             )
     return " ".join(sentences)
+
+
+def _guesses(arm: Mapping) -> bool:
+    """Whether its nets may be no better than one that always says the same class."""
+    accuracy = arm["test_accuracy"]
+    return (accuracy["mean"] if accuracy["low"] is None else accuracy["low"]) <= 0.5
 
 
 def table(results: Mapping) -> dict:

@@ -54,8 +54,8 @@ def test_a_torus_and_full_padding_score_the_same_in_both_places(tmp_path, paddin
     spec = "accuracy(motion='circular', shifts=((0, 0), (16, 0)))"
     assert {arm["elsewhere_spec"] for arm in results["arms"]} == {spec}
     assert spec in results["tables"][0]["note"]
-    named = " and ".join(paddings)
-    assert results["answer"].startswith(f"Under {named} padding nets score the same")
+    assert all(padding in results["answer"] for padding in paddings)
+    assert "padding nets score the same wherever" in results["answer"]
     (table,) = results["tables"]
     published = {"circular": "73.7 ± 1.0", "full": "89.7 ± 0.5"}
     for row, padding in zip(table["rows"], paddings, strict=True):
